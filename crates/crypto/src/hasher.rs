@@ -1,7 +1,7 @@
 //! Worker threads for password hashing.
+use crate::password::Params;
 use std::time::Duration;
 use zeroize::Zeroizing;
-use crate::password::Params;
 
 /// Settings.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub enum Lane {
     /// Checks.
     Login,
     /// New hashes.
-    Registration
+    Registration,
 }
 /// Why a job was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Cause {
     /// The hasher is shut down.
     Stopped,
     /// The job failed (a panic or no memory): an error of ours, to be logged.
-    Failed
+    Failed,
 }
 /// The job was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub struct Busy {
     /// When to come again.
     pub retry_after: Duration,
     /// Why.
-    pub cause: Cause
+    pub cause: Cause,
 }
 /// Answer of a check.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,24 +84,45 @@ impl Hasher {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(config: HasherConfig) -> std::io::Result<Self> { let _ = config; todo!() }
+    pub fn start(config: HasherConfig) -> std::io::Result<Self> {
+        let _ = config;
+        todo!()
+    }
     /// Makes a new hash.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn hash(&self, lane: Lane, source: u64, password: Zeroizing<Vec<u8>>) -> Result<String, Busy> { let _ = (lane, source, password); todo!() }
+    pub async fn hash(&self, lane: Lane, source: u64, password: Zeroizing<Vec<u8>>) -> Result<String, Busy> {
+        let _ = (lane, source, password);
+        todo!()
+    }
     /// Checks.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn verify(&self, source: u64, password: Zeroizing<Vec<u8>>, stored: String) -> Result<Verdict, Busy> { let _ = (source, password, stored); todo!() }
+    pub async fn verify(
+        &self,
+        source: u64,
+        password: Zeroizing<Vec<u8>>,
+        stored: String,
+    ) -> Result<Verdict, Busy> {
+        let _ = (source, password, stored);
+        todo!()
+    }
     /// Costs the same.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn dummy(&self, source: u64, password: Zeroizing<Vec<u8>>, scheme: &str) -> Result<(), Busy> { let _ = (source, password, scheme); todo!() }
+    pub async fn dummy(&self, source: u64, password: Zeroizing<Vec<u8>>, scheme: &str) -> Result<(), Busy> {
+        let _ = (source, password, scheme);
+        todo!()
+    }
     /// Counters.
-    pub fn stats(&self) -> HasherStats { todo!() }
+    pub fn stats(&self) -> HasherStats {
+        todo!()
+    }
     /// Stops.
-    pub fn shutdown(&self) { todo!() }
+    pub fn shutdown(&self) {
+        todo!()
+    }
 }
