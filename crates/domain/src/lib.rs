@@ -1,1 +1,28 @@
+//! What the service knows before it touches the world: pure types and rules.
+//!
+//! Nothing here reads a clock, draws a random number, speaks SQL or HTTP, or waits: time and randomness are
+//! arguments, so a rule is tested by calling it. Everything that decides about security is here.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`time`] | a moment: microseconds since 1970, UTC |
+//! | [`field`] | faults of input fields, in the shape and words of Django REST framework |
+//! | [`user`] | ids, user names and their canonical keys, e-mail addresses |
+//! | [`password`] | the text that is hashed, and what a new one must satisfy |
+//! | [`session`] | a login, and what presenting one of its refresh tokens means |
+//! | [`throttle`] | growing delays after failed logins |
+//! | [`token`] | the claims of a token, strictly read |
+//!
+//! To add a rule: a type that cannot be made wrong (`parse`), or a function of values and `now`; its tests, with
+//! the id of the requirement, stand beside it.
+#![warn(missing_docs)]
 
+pub mod field;
+pub mod password;
+pub mod session;
+pub mod throttle;
+pub mod time;
+pub mod token;
+pub mod user;
+
+mod text;
