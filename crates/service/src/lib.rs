@@ -1,1 +1,31 @@
+//! The use cases: what the service does, free of HTTP.
+//!
+//! Each use case is a function that reads like a story: `login::login(app, caller, input)`. Only this crate opens
+//! transactions. The rules that decide stand in `domain` and know neither database nor clock; the statements stand in
+//! `store`; this crate reads, lets the domain decide, writes, commits, and answers.
+//!
+//! To add a use case: write the rule in `domain`, the statements in `store` under the same noun, and a file here with
+//! one public function that takes [`App`], [`Caller`] and its input.
+#![warn(missing_docs)]
 
+mod app;
+mod caller;
+pub mod clock;
+mod error;
+pub mod feed;
+pub mod health;
+pub mod import;
+pub mod login;
+pub mod refresh;
+pub mod register;
+pub mod settings;
+mod throttle;
+mod token;
+pub mod user;
+pub mod verify;
+pub mod worker;
+
+pub use app::{App, Counters, Parts};
+pub use caller::Caller;
+pub use error::{Error, Kind, Result};
+pub use token::TokenPair;

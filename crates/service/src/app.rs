@@ -1,0 +1,164 @@
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crypto::hasher::Hasher;
+use crypto::jws::KeyRing;
+use crypto::keyed::IndexKey;
+use domain::time::Timestamp;
+use store::{Db, meta};
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::settings::Settings;
+use crate::throttle::AddressLimits;
+
+/// What a service is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub db: Db,
+    /// The threads that hash passwords.
+    pub hasher: Hasher,
+    /// The keys that sign and verify tokens.
+    pub keys: KeyRing,
+    /// Chooses slots and dummies by name, so that nobody outside can foresee them.
+    pub index_key: IndexKey,
+    /// What the operator chose.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A running service: shared by every request, cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// The inside of an [`App`].
+pub struct Inner {
+    /// Where everything is kept.
+    pub db: Db,
+    /// The threads that hash passwords.
+    pub hasher: Hasher,
+    /// What the operator chose.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+    /// What token checks must know of ended sessions and changed users.
+    pub feed: Feed,
+    /// What happened so far, for metrics.
+    pub counters: Counters,
+    pub(crate) keys: KeyRing,
+    pub(crate) index_key: IndexKey,
+    pub(crate) addresses: AddressLimits,
+    /// Password schemes that occur among the users; dummies cost what one of them costs.
+    pub(crate) schemes: ArcSwap<Vec<String>>,
+    /// Tokens issued before this second are refused.
+    pub(crate) tokens_not_before: i64,
+    /// Until when tokens of the replaced service are taken.
+    pub(crate) legacy_until: Timestamp,
+}
+
+/// Events since the start; every counter only grows.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Logins that gave tokens.
+    pub logins: AtomicU64,
+    /// Logins with bad credentials.
+    pub failed_logins: AtomicU64,
+    /// Logins and registrations that were throttled.
+    pub throttled: AtomicU64,
+    /// Accounts registered.
+    pub registrations: AtomicU64,
+    /// Refreshes that rotated a session.
+    pub refreshes: AtomicU64,
+    /// Refreshes within the grace window that gave the same successor again.
+    pub redeliveries: AtomicU64,
+    /// Sessions ended because a spent refresh token came back.
+    pub reuses: AtomicU64,
+    /// Tokens of the replaced service that were taken.
+    pub legacy_tokens: AtomicU64,
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Tokens of the replaced service lived seven days; after that from the first start there are none.
+const LEGACY_PERIOD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl App {
+    /// Reads what the installation remembers and the feed of changes, and is ready to answer.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn start(parts: Parts) -> Result<Self> {
+        let Parts { db, hasher, keys, index_key, settings, clock } = parts;
+        let now = clock.now();
+        let memory = Memory::read_and_update(&db, &settings, now).await?;
+        let schemes = load_schemes(&db).await?;
+        let feed = Feed::load(&db, now, memory.longest_access_lifetime).await?;
+        let legacy_until = settings.tokens.legacy_until.unwrap_or(memory.first_started_at + LEGACY_PERIOD);
+        Ok(Self(Arc::new(Inner {
+            db,
+            hasher,
+            settings,
+            clock,
+            feed,
+            counters: Counters::default(),
+            keys,
+            addresses: AddressLimits::default(),
+            schemes: ArcSwap::from_pointee(schemes),
+            index_key,
+            tokens_not_before: memory.tokens_not_before,
+            legacy_until,
+        })))
+    }
+}
+
+/// What the installation remembers of itself.
+struct Memory {
+    first_started_at: Timestamp,
+    tokens_not_before: i64,
+    longest_access_lifetime: Duration,
+}
+
+impl Memory {
+    async fn read_and_update(db: &Db, settings: &Settings, now: Timestamp) -> Result<Self> {
+        let mut tx = db.begin().await?;
+        let first = meta::set_once(&mut tx, meta::FIRST_STARTED_AT, &now.micros().to_string()).await?;
+        let not_before = meta::get(&mut tx, meta::TOKENS_NOT_BEFORE).await?;
+        let longest = meta::get(&mut tx, meta::LONGEST_ACCESS_LIFETIME).await?;
+        let stored = Duration::from_micros(number(meta::LONGEST_ACCESS_LIFETIME, longest.as_deref())?);
+        let longest = settings.tokens.access_lifetime.max(stored);
+        if longest != stored {
+            meta::set(&mut tx, meta::LONGEST_ACCESS_LIFETIME, &longest.as_micros().to_string()).await?;
+        }
+        tx.commit().await?;
+        Ok(Self {
+            first_started_at: Timestamp::from_micros(number(meta::FIRST_STARTED_AT, Some(&first))?),
+            tokens_not_before: number(meta::TOKENS_NOT_BEFORE, not_before.as_deref())?,
+            longest_access_lifetime: longest,
+        })
+    }
+}
+
+/// A number that we wrote ourselves; anything else means that the database is not what we think it is.
+fn number<T: std::str::FromStr + Default>(key: &str, value: Option<&str>) -> Result<T> {
+    let Some(value) = value else { return Ok(T::default()) };
+    value.parse().map_err(|_| crate::Error::internal(format!("meta value {key} is not a number: {value:?}")))
+}
+
+/// More schemes than this do not occur in honest installations; dummies need no more variety.
+const MOST_SCHEMES: usize = 32;
+
+pub(crate) async fn load_schemes(db: &Db) -> Result<Vec<String>> {
+    let mut tx = db.read().await?;
+    Ok(store::user::schemes(&mut tx, MOST_SCHEMES).await?)
+}

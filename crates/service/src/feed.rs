@@ -1,0 +1,206 @@
+//! What every token check must know, in memory: sessions that ended and users that changed, fed from one table.
+//!
+//! Entries are kept for as long as an access token from before them may live, so memory is bounded by the rate of
+//! changes and not by the number of users.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use domain::session::SessionId;
+use domain::time::Timestamp;
+use domain::user::UserId;
+use parking_lot::RwLock;
+use store::Db;
+use store::change::{self, Change, What};
+
+use crate::App;
+use crate::error::Result;
+
+/// Entries of the feed that are read at once.
+const PAGE: i64 = 1_000;
+/// Clocks of replicas and of the database may differ by this much.
+const MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// The changes of the recent past, and how recent our knowledge is.
+pub struct Feed {
+    recent: RwLock<Recent>,
+    /// When the feed was last read to its end; microseconds.
+    read_at: AtomicI64,
+    /// How long an entry matters.
+    horizon: Duration,
+}
+
+#[derive(Default)]
+struct Recent {
+    last_seq: i64,
+    ended: HashMap<SessionId, Timestamp>,
+    users: HashMap<UserId, UserState>,
+}
+
+struct UserState {
+    seq: i64,
+    at: Timestamp,
+    epoch: u32,
+    active: bool,
+}
+
+impl Feed {
+    /// Reads all that matters from the database.
+    pub(crate) async fn load(db: &Db, now: Timestamp, longest_access_lifetime: Duration) -> Result<Self> {
+        let horizon = longest_access_lifetime + MARGIN;
+        let mut tx = db.read().await?;
+        let last_seq = change::last_before(&mut tx, now - horizon).await?;
+        drop(tx);
+        let recent = RwLock::new(Recent { last_seq, ..Recent::default() });
+        let feed = Self { recent, read_at: AtomicI64::new(now.micros()), horizon };
+        feed.poll(db, now).await?;
+        Ok(feed)
+    }
+
+    /// Reads what is new.
+    ///
+    /// # Errors
+    /// When the database cannot be read; the feed then grows stale.
+    pub async fn poll(&self, db: &Db, now: Timestamp) -> Result<()> {
+        loop {
+            let after = self.recent.read().last_seq;
+            let mut tx = db.read().await?;
+            let page = change::read_after(&mut tx, after, PAGE).await?;
+            drop(tx);
+            let full = page.len() as i64 == PAGE;
+            self.follow(page);
+            if !full {
+                break;
+            }
+        }
+        self.read_at.fetch_max(now.micros(), Ordering::Release);
+        Ok(())
+    }
+
+    fn follow(&self, page: Vec<Change>) {
+        let Some(last) = page.last() else { return };
+        let mut recent = self.recent.write();
+        recent.last_seq = recent.last_seq.max(last.seq);
+        page.iter().for_each(|change| recent.apply(change));
+    }
+
+    /// Takes in a change that this process has just committed, so that it holds here at once.
+    pub(crate) fn apply(&self, change: &Change) {
+        self.recent.write().apply(change);
+    }
+
+    /// How old our knowledge is.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(Timestamp::from_micros(self.read_at.load(Ordering::Acquire)))
+    }
+
+    /// Whether an access token of this session and user may still be good.
+    pub(crate) fn allows(&self, session: SessionId, user: UserId) -> bool {
+        let recent = self.recent.read();
+        if recent.ended.contains_key(&session) {
+            return false;
+        }
+        recent.users.get(&user).is_none_or(|state| state.active && session.epoch() >= state.epoch)
+    }
+
+    /// How long an entry matters: nothing older is needed in memory or in the table.
+    #[must_use]
+    pub fn horizon(&self) -> Duration {
+        self.horizon
+    }
+
+    /// Entries held in memory, for metrics.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let recent = self.recent.read();
+        recent.ended.len() + recent.users.len()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets what no living token can ask for.
+    pub(crate) fn prune(&self, now: Timestamp) {
+        let oldest = now - self.horizon;
+        let mut recent = self.recent.write();
+        recent.ended.retain(|_, at| *at >= oldest);
+        recent.users.retain(|_, state| state.at >= oldest);
+    }
+}
+
+impl Recent {
+    /// Applying a change twice, or after a later one, changes nothing: epochs only grow, and `active` is the word of
+    /// the latest entry.
+    fn apply(&mut self, change: &Change) {
+        match change.what {
+            What::SessionEnded(id) => {
+                self.ended.insert(id, change.at);
+            }
+            What::User { id, epoch, active } => match self.users.get_mut(&id) {
+                Some(state) if state.seq > change.seq => {}
+                Some(state) => {
+                    *state =
+                        UserState { seq: change.seq, at: change.at, epoch: state.epoch.max(epoch), active };
+                }
+                None => {
+                    self.users.insert(id, UserState { seq: change.seq, at: change.at, epoch, active });
+                }
+            },
+        }
+    }
+}
+
+/// Reads the feed of a running service to its end; the worker does so all the time.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn poll(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    app.feed.poll(&app.db, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(at: i64, epoch: u32, active: bool) -> Change {
+        let what = What::User { id: UserId::new(7), epoch, active };
+        Change { seq: at, at: Timestamp::from_seconds(at), what }
+    }
+
+    fn feed() -> Feed {
+        Feed { recent: RwLock::default(), read_at: AtomicI64::new(0), horizon: Duration::from_secs(100) }
+    }
+
+    #[test]
+    fn sessions_of_earlier_epochs_have_ended_and_stay_so_when_the_account_is_enabled_again() {
+        // TK-14, SE-03
+        let feed = feed();
+        let (old, new) = (SessionId::new([1; 12], 0), SessionId::new([2; 12], 1));
+        assert!(feed.allows(old, UserId::new(7)));
+        feed.apply(&user(10, 1, false));
+        assert!(!feed.allows(old, UserId::new(7)) && !feed.allows(new, UserId::new(7)));
+        feed.apply(&user(11, 1, true));
+        assert!(!feed.allows(old, UserId::new(7)) && feed.allows(new, UserId::new(7)));
+        feed.apply(&user(10, 1, false)); // again, late
+        assert!(feed.allows(new, UserId::new(7)));
+        assert!(feed.allows(old, UserId::new(8)), "other users are not touched");
+    }
+
+    #[test]
+    fn entries_are_forgotten_only_after_the_horizon() {
+        // DS-03
+        let feed = feed();
+        let id = SessionId::new([3; 12], 0);
+        feed.apply(&Change { seq: 1, at: Timestamp::from_seconds(1_000), what: What::SessionEnded(id) });
+        feed.prune(Timestamp::from_seconds(1_100));
+        assert!(!feed.allows(id, UserId::new(1)));
+        feed.prune(Timestamp::from_seconds(1_101));
+        assert!(feed.is_empty());
+    }
+}

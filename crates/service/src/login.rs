@@ -1,0 +1,155 @@
+//! Logging in.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crypto::hasher::Verdict;
+use domain::password::Password;
+use domain::session::SessionId;
+use domain::throttle::{FailureLog, Network};
+use domain::user::{NameKey, canonical_name};
+use store::user::Credentials;
+
+use crate::error::{Error, Kind, Result};
+use crate::throttle::{self, AddressLimit};
+use crate::token::{self, TokenPair};
+use crate::{App, Caller};
+
+/// Name and password as they came in.
+pub struct Input {
+    /// The name, in any spelling.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+/// An account whose row changes while its password is checked is checked again: another login may have upgraded the
+/// hash, or counted a failure.
+const TURNS: usize = 4;
+
+/// Gives tokens for a name and its password. Unknown names, wrong passwords and disabled accounts get the same answer for
+/// the same work (LG-01, LG-02).
+///
+/// # Errors
+/// [`Kind::Unauthenticated`]; [`Kind::Throttled`]; [`Kind::Unavailable`] when too many passwords wait to be checked.
+pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair> {
+    throttle::admit(app, caller, AddressLimit::Login)?;
+    let name = canonical_name(&input.username);
+    let key = NameKey::of(&name);
+    let mut found = throttle::reserve(app, caller, &name, &key).await?;
+    for _ in 0..TURNS {
+        let checked = check(app, caller, found.as_ref(), &key, &input.password).await;
+        let verdict = match checked {
+            Ok(Some(verdict)) => verdict,
+            Ok(None) => return Err(failed(app, caller)),
+            Err(error) => {
+                throttle::cancel(app, caller, &name, &key).await?;
+                return Err(error);
+            }
+        };
+        let Some(account) = found.as_ref() else { break };
+        match finish(app, caller, account, verdict).await? {
+            Finished::Given(pair) => return Ok(pair),
+            Finished::Changed(now) => found = now,
+        }
+    }
+    Err(failed(app, caller))
+}
+
+fn failed(app: &App, caller: &Caller) -> Error {
+    app.counters.failed_logins.fetch_add(1, Relaxed);
+    tracing::info!(
+        event = "login_failed",
+        client.network = %Network::of(caller.address),
+        request.id = caller.request_id,
+        "login failed"
+    );
+    Error::no_active_account()
+}
+
+/// Checks the password. A disabled account is checked like any other and then refused; a name that nobody has costs what
+/// a known one would.
+async fn check(
+    app: &App,
+    caller: &Caller,
+    found: Option<&Credentials>,
+    key: &NameKey,
+    raw: &str,
+) -> Result<Option<Verdict>> {
+    let source = throttle::source(app, caller);
+    let Some(account) = found else {
+        let password = Password::new_nfc(raw).to_bytes();
+        app.hasher.dummy(source, password, &plausible_scheme(app, key)).await?;
+        return Ok(None);
+    };
+    let password = if account.password_trims { Password::as_django(raw) } else { Password::new_nfc(raw) };
+    let verdict = app.hasher.verify(source, password.to_bytes(), account.password_hash.clone()).await?;
+    if verdict.broken {
+        tracing::error!(
+            event = "stored_hash_unreadable",
+            user.id = %account.user.id,
+            "the stored password hash of this account cannot be read; set a new password"
+        );
+    }
+    Ok((verdict.valid && account.user.disabled_at.is_none()).then_some(verdict))
+}
+
+/// One of the schemes that occur among the users; always the same one for the same name.
+fn plausible_scheme(app: &App, key: &NameKey) -> String {
+    let schemes = app.schemes.load();
+    if schemes.is_empty() {
+        return String::new();
+    }
+    let number = app.index_key.number(key.as_str().as_bytes());
+    schemes[(number % schemes.len() as u64) as usize].clone()
+}
+
+enum Finished {
+    /// Logged in.
+    Given(TokenPair),
+    /// The account is not what was checked any more; this is what it is now.
+    Changed(Option<Credentials>),
+}
+
+/// Clears the failures, keeps an upgraded hash and opens a session, all in one transaction.
+async fn finish(app: &App, caller: &Caller, checked: &Credentials, verdict: Verdict) -> Result<Finished> {
+    let id = checked.user.id;
+    let mut tx = app.db.begin().await?;
+    let mut current = match store::imported_user::find_credentials(&mut tx, id).await? {
+        Some(current) if current.password_hash == checked.password_hash => current,
+        changed => return Ok(Finished::Changed(changed)),
+    };
+    if let Some(hash) = verdict.upgraded {
+        let scheme = crypto::password::scheme_of(&hash);
+        if !store::user::upgrade_hash(&mut tx, id, &current.password_hash, &hash, &scheme).await? {
+            return Ok(Finished::Changed(Some(current)));
+        }
+        current.password_hash = hash;
+    }
+    let log = cleared_log(&current, caller);
+    if !store::user::record_login(&mut tx, &current, &log, caller.now).await? {
+        current.password_hash.clone_from(&checked.password_hash);
+        return Ok(Finished::Changed(Some(current)));
+    }
+    let session_id = SessionId::new(crypto::random::fill(), current.user.epoch);
+    let session = token::new_session(app, session_id, id, caller);
+    store::session::insert(&mut tx, &session, token::keep_until(&session)).await?;
+    tx.commit().await?;
+    throttle::give_back(app, caller, AddressLimit::Login);
+    app.counters.logins.fetch_add(1, Relaxed);
+    tracing::info!(event = "logged_in", user.id = %id, session.id = %session_id, request.id = caller.request_id, "logged in");
+    Ok(Finished::Given(token::mint_pair(app, &session, caller.now)))
+}
+
+fn cleared_log(current: &Credentials, caller: &Caller) -> Vec<u8> {
+    let mut log = current.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
+    log.succeeded(Network::of(caller.address), caller.now);
+    log.encode()
+}
+
+impl Error {
+    /// Whether the service could not tell, as opposed to saying no.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable { .. })
+    }
+}

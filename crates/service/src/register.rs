@@ -1,0 +1,104 @@
+//! Registration.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crypto::hasher::Lane;
+use domain::field::{Field, FieldErrors};
+use domain::password::Password;
+use domain::user::{EmailAddress, NAME_TAKEN, User, Username};
+use store::user::{NewPassword, NewUser};
+
+use crate::error::{Error, Result};
+use crate::throttle::{self, AddressLimit};
+use crate::{App, Caller};
+
+/// The fields as they came in; each is a text or says why it is none.
+pub struct Input {
+    /// The name.
+    pub username: Field,
+    /// The address; may be blank.
+    pub email: Field,
+    /// The password.
+    pub password: Field,
+}
+
+/// Creates an account. All faulty fields are reported at once.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] with the faulty fields; [`crate::Kind::Throttled`]; [`crate::Kind::Unavailable`].
+pub async fn register(app: &App, caller: &Caller, input: Input) -> Result<User> {
+    throttle::admit(app, caller, AddressLimit::Registration)?;
+    let valid = validate(app, input).await?;
+    let password = Password::new_nfc(&valid.password).to_bytes();
+    let hash = app.hasher.hash(Lane::Registration, throttle::source(app, caller), password).await?;
+    let user = insert(app, caller, &valid, &hash).await?;
+    app.counters.registrations.fetch_add(1, Relaxed);
+    tracing::info!(event = "registered", user.id = %user.id, request.id = caller.request_id, "account registered");
+    Ok(user)
+}
+
+struct Valid {
+    username: Username,
+    email: EmailAddress,
+    password: String,
+}
+
+async fn validate(app: &App, input: Input) -> Result<Valid> {
+    let mut errors = FieldErrors::default();
+    let attributes = [
+        ("username", input.username.clone().unwrap_or_default()),
+        ("email address", input.email.clone().unwrap_or_default()),
+    ];
+    let attributes = attributes.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let username = errors.take("username", input.username.and_then(|raw| Username::parse(&raw)));
+    if let Some(name) = &username {
+        let mut tx = app.db.read().await?;
+        if store::user::name_taken(&mut tx, name).await? {
+            errors.push("username", vec![NAME_TAKEN.into()]);
+        }
+    }
+    let email = errors.take("email", input.email.and_then(|raw| EmailAddress::parse(&raw)));
+    let password = input.password.and_then(|raw| {
+        let faults = app.settings.password_policy.check(&raw, &attributes);
+        if faults.is_empty() { Ok(raw) } else { Err(faults) }
+    });
+    let password = errors.take("password", password);
+    match (username, email, password) {
+        (Some(username), Some(email), Some(password)) if errors.is_empty() => {
+            Ok(Valid { username, email, password })
+        }
+        _ => Err(Error::invalid(errors)),
+    }
+}
+
+async fn insert(app: &App, caller: &Caller, valid: &Valid, hash: &str) -> Result<User> {
+    let scheme = crypto::password::scheme_of(hash);
+    let new = NewUser {
+        id: None,
+        username: &valid.username,
+        claims_key: true,
+        email: &valid.email,
+        first_name: "",
+        last_name: "",
+        password: NewPassword { hash, scheme: &scheme, trims: false },
+        is_staff: false,
+        is_superuser: false,
+        created_at: caller.now,
+        last_login_at: None,
+        disabled_at: None,
+    };
+    let mut tx = app.db.begin().await?;
+    let id = match store::user::insert(&mut tx, &new).await {
+        Err(store::Error::Conflict) => return Err(name_taken()),
+        other => other?,
+    };
+    tx.commit().await?;
+    Ok(new.into_user(id))
+}
+
+/// Another request took the name while the password was hashed.
+pub(crate) fn name_taken() -> Error {
+    let mut errors = FieldErrors::default();
+    errors.push("username", vec![NAME_TAKEN.into()]);
+    Error::invalid(errors)
+}

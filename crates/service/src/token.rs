@@ -1,0 +1,132 @@
+//! Minting tokens, and the checks that need no database.
+
+use std::time::Duration;
+
+use domain::session::{Jti, Lifetimes, Session, SessionId};
+use domain::time::Timestamp;
+use domain::token::{Claims, TokenFault, TokenType};
+use domain::user::UserId;
+
+use crate::App;
+use crate::error::{Error, Result};
+
+/// What a login gives.
+pub struct TokenPair {
+    /// For `/refresh/`.
+    pub refresh: String,
+    /// For every other service.
+    pub access: String,
+}
+
+/// The pair of a session as it stands: the refresh token is the one of its generation, always the same.
+pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> TokenPair {
+    TokenPair { refresh: mint_refresh(app, session), access: mint_access(app, session, now) }
+}
+
+/// A new access token; it dies with its session's absolute lifetime at the latest.
+pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> String {
+    let expires_at = (now + app.settings.tokens.access_lifetime).min(session.expires_at);
+    let jti = Jti::new(crypto::random::fill());
+    sign(app, TokenType::Access, session, jti, now, expires_at)
+}
+
+/// The refresh token of the session's generation. Everything in it is read from the row, so that a redelivered
+/// successor is the same token.
+fn mint_refresh(app: &App, session: &Session) -> String {
+    sign(app, TokenType::Refresh, session, session.jti, session.rotated_at, session.idle_expires_at)
+}
+
+fn sign(
+    app: &App,
+    token_type: TokenType,
+    session: &Session,
+    jti: Jti,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+) -> String {
+    let settings = &app.settings.tokens;
+    let claims = Claims {
+        token_type,
+        expires_at: expires_at.seconds(),
+        issued_at: issued_at.seconds(),
+        not_before: None,
+        jti: jti.to_string(),
+        user_id: session.user_id,
+        session: Some(session.id),
+        issuer: settings.issuer.clone(),
+        audience: settings.audience.iter().cloned().collect(),
+    };
+    app.keys.sign(&claims.to_json())
+}
+
+/// Checks signature, claims and times of a token: all that can be told without knowing sessions and users.
+pub(crate) fn read(app: &App, token: &str, now: Timestamp) -> std::result::Result<Claims, TokenFault> {
+    let payload = app.keys.verify(token).map_err(|_| TokenFault::Invalid)?;
+    let claims = Claims::read(&payload, now)?;
+    let settings = &app.settings.tokens;
+    let issuer_fits = settings.issuer.is_none() || settings.issuer == claims.issuer;
+    let audience_fits = settings.audience.as_ref().is_none_or(|wanted| claims.audience.contains(wanted));
+    if !issuer_fits || !audience_fits || claims.issued_at < app.tokens_not_before {
+        return Err(TokenFault::Invalid);
+    }
+    Ok(claims)
+}
+
+/// What the row of a user says about tokens without a session, which the replaced service minted.
+pub(crate) enum LegacyUser {
+    /// There is no such user, or the token is from before what the user's tokens must come after.
+    Refused,
+    /// The account is disabled.
+    Disabled,
+    /// The token may be taken; new sessions are of this epoch.
+    Good {
+        /// The user's epoch.
+        epoch: u32,
+    },
+}
+
+/// Judges a token without a session by its user: minted in the time of such tokens, not before the user was created,
+/// and not before the user's own not-before.
+pub(crate) async fn legacy_user(
+    app: &App,
+    tx: &mut store::Tx,
+    claims: &Claims,
+    now: Timestamp,
+) -> Result<LegacyUser> {
+    if now >= app.legacy_until {
+        return Ok(LegacyUser::Refused);
+    }
+    let Some(user) = store::user::find(tx, claims.user_id).await? else { return Ok(LegacyUser::Refused) };
+    let earliest = user.created_at.seconds().max(user.not_before.unwrap_or(i64::MIN));
+    if claims.issued_at < earliest {
+        return Ok(LegacyUser::Refused);
+    }
+    if user.disabled_at.is_some() {
+        return Ok(LegacyUser::Disabled);
+    }
+    app.counters.legacy_tokens.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Ok(LegacyUser::Good { epoch: user.epoch })
+}
+
+/// A new session of a user at `now`.
+pub(crate) fn new_session(app: &App, id: SessionId, user_id: UserId, caller: &crate::Caller) -> Session {
+    let settings = &app.settings.tokens;
+    let lifetimes = Lifetimes { idle: settings.refresh_lifetime, absolute: settings.session_lifetime };
+    let jti = Jti::new(crypto::random::fill());
+    Session {
+        address: caller.address.to_string(),
+        user_agent: caller.short_user_agent(),
+        ..Session::open(id, user_id, jti, lifetimes, caller.now)
+    }
+}
+
+/// When no token can name the session any more: an access token minted in its last moment has died too.
+pub(crate) fn keep_until(session: &Session) -> Timestamp {
+    const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+    session.expires_at + MARGIN
+}
+
+/// The answer when our knowledge of ended sessions is too old to judge an access token (never 400 or 401).
+pub(crate) fn stale() -> Error {
+    Error::unavailable(Duration::from_secs(5), "Revocations cannot be checked at the moment.")
+}

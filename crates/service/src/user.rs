@@ -1,0 +1,186 @@
+//! Accounts, as an operator handles them.
+
+use crypto::hasher::Lane;
+use domain::field::FieldErrors;
+use domain::password::Password;
+use domain::user::{EmailAddress, NAME_TAKEN, NameKey, User, UserId, Username, canonical_name};
+use store::Tx;
+use store::change::{self, Change, What};
+use store::user::NewPassword;
+
+use crate::error::{Error, Result};
+use crate::{App, Caller};
+
+/// An account to be made by an operator.
+pub struct NewUser {
+    /// The name.
+    pub username: String,
+    /// The address; may be blank.
+    pub email: String,
+    /// The password; the policy in force applies.
+    pub password: String,
+    /// Django's superuser flag.
+    pub is_superuser: bool,
+    /// Django's staff flag.
+    pub is_staff: bool,
+}
+
+/// Creates an account.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] with the faulty fields.
+pub async fn create(app: &App, caller: &Caller, new: NewUser) -> Result<User> {
+    let mut errors = FieldErrors::default();
+    let username = errors.take("username", Username::parse(&new.username));
+    let email = errors.take("email", EmailAddress::parse(&new.email));
+    let attributes = [("username", new.username.as_str()), ("email address", new.email.as_str())];
+    check_policy(app, &new.password, &attributes, &mut errors);
+    let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
+        return Err(Error::invalid(errors));
+    };
+    let hash = hash(app, &new.password).await?;
+    let row = store::user::NewUser {
+        id: None,
+        username: &username,
+        claims_key: true,
+        email: &email,
+        first_name: "",
+        last_name: "",
+        password: NewPassword { hash: &hash, scheme: &crypto::password::scheme_of(&hash), trims: false },
+        is_staff: new.is_staff,
+        is_superuser: new.is_superuser,
+        created_at: caller.now,
+        last_login_at: None,
+        disabled_at: None,
+    };
+    let mut tx = app.db.begin().await?;
+    if store::user::name_taken(&mut tx, &username).await? {
+        errors.push("username", vec![NAME_TAKEN.into()]);
+        return Err(Error::invalid(errors));
+    }
+    let id = store::user::insert(&mut tx, &row).await?;
+    tx.commit().await?;
+    Ok(row.into_user(id))
+}
+
+/// At most `limit` accounts with ids above `after`, by id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(app: &App, after: Option<UserId>, limit: u32) -> Result<Vec<User>> {
+    let mut tx = app.db.read().await?;
+    Ok(store::user::list(&mut tx, after.unwrap_or(UserId::new(i64::MIN)), i64::from(limit)).await?)
+}
+
+/// The account of a name, in any spelling that means one account only, or of an id.
+///
+/// # Errors
+/// [`crate::Kind::NotFound`].
+pub async fn find(app: &App, name_or_id: &str) -> Result<User> {
+    let name = canonical_name(name_or_id);
+    let mut tx = app.db.read().await?;
+    if let Some(found) = store::user::find_credentials(&mut tx, &name, &NameKey::of(&name)).await? {
+        return Ok(found.user);
+    }
+    if let Ok(id) = name.parse() {
+        if let Some(user) = store::user::find(&mut tx, UserId::new(id)).await? {
+            return Ok(user);
+        }
+    }
+    Err(Error::not_found(format!("There is no account {name_or_id:?}, or several that differ only by case.")))
+}
+
+/// Disables an account: its sessions end, its tokens are refused everywhere within the bound. Answers whether it was
+/// enabled.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn disable(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
+    let mut tx = app.db.begin().await?;
+    let Some(epoch) = store::user::disable(&mut tx, id, caller.now).await? else { return Ok(false) };
+    commit_change(app, caller, tx, id, epoch, false).await?;
+    tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
+    Ok(true)
+}
+
+/// Enables a disabled account; sessions that ended stay ended. Answers whether it was disabled.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn enable(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
+    let mut tx = app.db.begin().await?;
+    let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
+    commit_change(app, caller, tx, id, epoch, true).await?;
+    tracing::info!(event = "user_enabled", user.id = %id, "account enabled");
+    Ok(true)
+}
+
+/// Sets a password; the policy applies, and all sessions end.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`] when the policy refuses it; [`crate::Kind::NotFound`].
+pub async fn set_password(app: &App, caller: &Caller, id: UserId, password: &str) -> Result<()> {
+    let mut tx = app.db.read().await?;
+    let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
+    drop(tx);
+    let attributes = [
+        ("username", user.username.as_str()),
+        ("first name", user.first_name.as_str()),
+        ("last name", user.last_name.as_str()),
+        ("email address", user.email.as_str()),
+    ];
+    let mut errors = FieldErrors::default();
+    check_policy(app, password, &attributes, &mut errors);
+    errors.into_result().map_err(Error::invalid)?;
+    let hash = hash(app, password).await?;
+    let scheme = crypto::password::scheme_of(&hash);
+    let new = NewPassword { hash: &hash, scheme: &scheme, trims: false };
+    let mut tx = app.db.begin().await?;
+    let epoch = store::user::set_password(&mut tx, id, new, caller.now).await?.ok_or_else(|| no_such(id))?;
+    let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
+    commit_change(app, caller, tx, id, epoch, active).await?;
+    tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
+    Ok(())
+}
+
+/// Deletes an account with its sessions. Its id is never issued again. Answers whether there was one.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn delete(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
+    let mut tx = app.db.begin().await?;
+    let Some(epoch) = store::user::delete(&mut tx, id, caller.now).await? else { return Ok(false) };
+    commit_change(app, caller, tx, id, epoch.saturating_add(1), false).await?;
+    tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
+    Ok(true)
+}
+
+/// Tells every replica in the same transaction, and this one as soon as it is committed.
+async fn commit_change(
+    app: &App,
+    caller: &Caller,
+    mut tx: Tx,
+    id: UserId,
+    epoch: u32,
+    active: bool,
+) -> Result<()> {
+    let change: Change = change::append(&mut tx, caller.now, What::User { id, epoch, active }).await?;
+    tx.commit().await?;
+    app.feed.apply(&change);
+    Ok(())
+}
+
+fn check_policy(app: &App, password: &str, attributes: &[(&str, &str)], errors: &mut FieldErrors) {
+    let faults = app.settings.password_policy.check(password, attributes);
+    if !faults.is_empty() {
+        errors.push("password", faults);
+    }
+}
+
+async fn hash(app: &App, password: &str) -> Result<String> {
+    Ok(app.hasher.hash(Lane::Registration, 0, Password::new_nfc(password).to_bytes()).await?)
+}
+
+fn no_such(id: UserId) -> Error {
+    Error::not_found(format!("There is no account with id {id}."))
+}

@@ -1,0 +1,85 @@
+//! What goes on beside requests: following the feed, and purging in small steps what no token names any more.
+
+use std::time::Duration;
+
+use domain::time::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::error::Result;
+use crate::{App, feed};
+
+/// Rows purged in one transaction, so that no request waits long behind it.
+const STEP: i64 = 200;
+/// Steps in one round of tidying; the next round goes on.
+const STEPS: usize = 50;
+/// How often to tidy up.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Works until the future is dropped.
+pub async fn run(app: App) {
+    tokio::join!(follow(&app), tidy(&app));
+}
+
+/// Reads the feed three times within the bound in which a change must be seen.
+async fn follow(app: &App) {
+    let mut ticks = interval((app.settings.revocation_bound / 3).max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        let failed = feed::poll(app).await.err();
+        match (&failed, failing) {
+            (Some(error), false) => {
+                tracing::error!(event = "feed_unreadable", error = %Chain(error), "cannot follow the feed of changes");
+            }
+            (None, true) => tracing::info!(event = "feed_readable", "following the feed of changes again"),
+            _ => {}
+        }
+        failing = failed.is_some();
+    }
+}
+
+async fn tidy(app: &App) {
+    let mut ticks = interval(TIDY_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = tidy_once(app, app.clock.now()).await {
+            tracing::warn!(event = "tidy_failed", error = %Chain(&error), "tidying up failed; it is tried again");
+        }
+    }
+}
+
+/// One round: forgets old changes and dead sessions, and learns which password schemes occur.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
+    app.feed.prune(now);
+    app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
+    for _ in 0..STEPS {
+        let mut tx = app.db.begin().await?;
+        let sessions = store::session::purge(&mut tx, now, STEP).await?;
+        let changes = store::change::purge(&mut tx, now - app.feed.horizon() * 2, STEP).await?;
+        if sessions + changes == 0 {
+            break; // nothing was written: the transaction is dropped
+        }
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// An error with its causes in one line, for logs.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! What an installation remembers of itself: a few named values.
+
+use crate::{Result, Tx};
+
+/// `dev` in a database that the development mode made.
+pub const MODE: &str = "mode";
+/// When a service first started on this database; microseconds.
+pub const FIRST_STARTED_AT: &str = "first_started_at";
+/// Unix seconds: no token issued before it is good any more. Set by a restore.
+pub const TOKENS_NOT_BEFORE: &str = "tokens_not_before";
+/// The longest lifetime an access token was ever given here; microseconds.
+pub const LONGEST_ACCESS_LIFETIME: &str = "longest_access_lifetime";
+
+const GET: &str = "SELECT value FROM meta WHERE key = $1";
+const SET: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const SET_ONCE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
+
+/// Every statement of this file.
+pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE];
+
+/// The value of a key.
+pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
+    let row = tx.query_opt(GET, &[key.into()]).await?;
+    row.map(|row| row.text(0).map(str::to_owned)).transpose()
+}
+
+/// Sets a value.
+pub async fn set(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
+    tx.execute(SET, &[key.into(), value.into()]).await.map(drop)
+}
+
+/// Sets a value unless there is one; answers the one that holds now.
+pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<String> {
+    tx.execute(SET_ONCE, &[key.into(), value.into()]).await?;
+    Ok(get(tx, key).await?.unwrap_or_else(|| value.to_owned()))
+}

@@ -1,0 +1,112 @@
+//! Sessions: one row each, moved on by one conditional UPDATE.
+
+use domain::session::{Jti, Session, SessionId};
+use domain::time::Timestamp;
+use domain::user::UserId;
+
+use crate::user::read_epoch;
+use crate::{Error, Result, Row, Tx};
+
+/// A session with what its user's row says about it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The session.
+    pub session: Session,
+    /// The user's epoch; sessions of earlier epochs have ended.
+    pub user_epoch: u32,
+    /// Whether the account is enabled.
+    pub user_active: bool,
+}
+
+const FIND: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
+const INSERT: &str = "INSERT INTO sessions (id, user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, idle_expires_at, expires_at, keep_until, revoked_at, address, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13) ON CONFLICT (id) DO NOTHING";
+const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = $4, last_used_at = $5, rotated_at = $5, idle_expires_at = $6 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
+const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+const PURGE: &str =
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
+
+/// Every statement of this file.
+pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, TOUCH, REVOKE, PURGE];
+
+/// The session with this id, and its user's state.
+pub async fn find(tx: &mut Tx, id: SessionId) -> Result<Option<Found>> {
+    tx.query_opt(FIND, &[id.as_bytes().as_slice().into()]).await?.as_ref().map(read).transpose()
+}
+
+/// Stores a new session; false when the id exists already. `keep_until` is when no token can name it any more.
+pub async fn insert(tx: &mut Tx, session: &Session, keep_until: Timestamp) -> Result<bool> {
+    let params = [
+        session.id.as_bytes().as_slice().into(),
+        session.user_id.get().into(),
+        session.generation.into(),
+        session.jti.as_bytes().as_slice().into(),
+        session.previous_jti.as_ref().map(|jti| jti.as_bytes().as_slice()).into(),
+        session.created_at.micros().into(),
+        session.last_used_at.micros().into(),
+        session.rotated_at.micros().into(),
+        session.idle_expires_at.micros().into(),
+        session.expires_at.micros().into(),
+        keep_until.micros().into(),
+        session.address.as_str().into(),
+        session.user_agent.as_str().into(),
+    ];
+    Ok(tx.execute(INSERT, &params).await? == 1)
+}
+
+/// Moves a session from the generation before `rotated` to it, if nobody else has: check and consume are one statement (RF-02).
+pub async fn rotate(tx: &mut Tx, rotated: &Session) -> Result<bool> {
+    let params = [
+        rotated.id.as_bytes().as_slice().into(),
+        (rotated.generation - 1).into(),
+        rotated.jti.as_bytes().as_slice().into(),
+        rotated.previous_jti.as_ref().map(|jti| jti.as_bytes().as_slice()).into(),
+        rotated.rotated_at.micros().into(),
+        rotated.idle_expires_at.micros().into(),
+    ];
+    Ok(tx.execute(ROTATE, &params).await? == 1)
+}
+
+/// Notes a use that does not rotate.
+pub async fn touch(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
+    let params = [id.as_bytes().as_slice().into(), now.micros().into()];
+    Ok(tx.execute(TOUCH, &params).await? == 1)
+}
+
+/// Ends a session; false when it had ended, or is none.
+pub async fn revoke(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
+    Ok(tx.execute(REVOKE, &[id.as_bytes().as_slice().into(), now.micros().into()]).await? == 1)
+}
+
+/// Removes at most `limit` sessions that no token names any more; answers how many.
+pub async fn purge(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(PURGE, &[now.micros().into(), limit.into()]).await
+}
+
+pub(crate) fn read_id(bytes: &[u8]) -> Result<SessionId> {
+    Ok(SessionId::from_bytes(sixteen(bytes)?))
+}
+
+fn sixteen(bytes: &[u8]) -> Result<[u8; 16]> {
+    bytes.try_into().map_err(|_| Error::Corrupt(format!("{} bytes where 16 should be", bytes.len()).into()))
+}
+
+fn read(row: &Row) -> Result<Found> {
+    let time = |i| row.int(i).map(Timestamp::from_micros);
+    let session = Session {
+        id: read_id(row.blob(0)?)?,
+        user_id: UserId::new(row.int(1)?),
+        generation: row.int(2)?,
+        jti: Jti::from_bytes(sixteen(row.blob(3)?)?),
+        previous_jti: row.opt_blob(4)?.map(sixteen).transpose()?.map(Jti::from_bytes),
+        created_at: time(5)?,
+        last_used_at: time(6)?,
+        rotated_at: time(7)?,
+        idle_expires_at: time(8)?,
+        expires_at: time(9)?,
+        revoked_at: row.opt_int(10)?.map(Timestamp::from_micros),
+        address: row.text(11)?.to_owned(),
+        user_agent: row.text(12)?.to_owned(),
+    };
+    Ok(Found { session, user_epoch: read_epoch(row.int(13)?)?, user_active: row.opt_int(14)?.is_none() })
+}
