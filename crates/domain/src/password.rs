@@ -41,6 +41,16 @@ impl Password {
         self.0.as_bytes()
     }
 
+    /// A copy of the bytes to hash, wiped when dropped: what a hashing thread takes with it.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.as_bytes().to_vec())
+    }
+
+    /// The bytes to hash, to give away.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.as_bytes().to_vec())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

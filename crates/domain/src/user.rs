@@ -9,7 +9,7 @@ mod idna2003;
 mod name;
 
 pub use email::EmailAddress;
-pub use name::{NameKey, Username};
+pub use name::{NameKey, Username, canonical_name};
 
 /// Registration names an account that exists already, in any spelling with the same [`NameKey`].
 pub const NAME_TAKEN: &str = "A user with that username already exists.";

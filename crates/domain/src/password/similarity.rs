@@ -7,11 +7,15 @@ use zeroize::Zeroizing;
 use crate::text;
 
 const MAX_SIMILARITY: f64 = 0.7;
+/// Longer attributes are faulty themselves, and comparing them would be work that an anonymous caller can ask for.
+const MAX_ATTRIBUTE_BYTES: usize = 4 * 254;
 
 /// The name of the first attribute that the password is too much like, as a whole or in one of its words.
 pub(super) fn similar_attribute<'a>(password: &str, attributes: &[(&'a str, &str)]) -> Option<&'a str> {
     let password = Zeroizing::new(password.to_lowercase());
-    attributes.iter().find(|(_, value)| is_similar(&password, &value.to_lowercase())).map(|(name, _)| *name)
+    let is_like =
+        |value: &str| value.len() <= MAX_ATTRIBUTE_BYTES && is_similar(&password, &value.to_lowercase());
+    attributes.iter().find(|(_, value)| is_like(value)).map(|(name, _)| *name)
 }
 
 /// Both in lower case.

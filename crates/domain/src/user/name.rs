@@ -33,7 +33,7 @@ impl Username {
         if !messages.is_empty() {
             return Err(messages);
         }
-        let normal: String = text.nfkc().collect();
+        let normal = canonical_name(text);
         if normal.chars().count() > MAX_LENGTH {
             return Err(vec![field::too_long(MAX_LENGTH)]);
         }
@@ -90,6 +90,16 @@ fn is_allowed(c: char) -> bool {
     text::is_word(c) || matches!(c, '.' | '@' | '+' | '-')
 }
 
+/// A name as somebody typed it, in the form that names are stored in; login looks it up, whether or not it could be one.
+pub fn canonical_name(raw: &str) -> String {
+    text::trim(raw).nfkc().collect()
+}
+
+/// The spelling in which a name is stored: trimmed as Python trims, NFKC. What it may hold is not checked.
+pub fn canonical_name(raw: &str) -> String {
+    text::trim(raw).nfkc().collect()
+}
+
 /// The canonical form of a name: two names with the same key are one person's, for uniqueness, login and throttling
 /// alike (LG-03). NFKC, full case folding, and without the invisible Hangul fillers, the only characters of the
 /// allowed categories that show nothing.
@@ -99,7 +109,7 @@ pub struct NameKey(String);
 impl NameKey {
     /// The key of what somebody typed as a name, whether or not it could be one.
     pub fn of(raw: &str) -> Self {
-        Self(canonical(text::trim(raw)))
+        Self(canonical(raw))
     }
 
     /// A key that [`Username::key`] made before.
@@ -117,7 +127,7 @@ impl NameKey {
 /// the key (Unicode, section 3.13: NFKC_Casefold needs two rounds at most).
 fn canonical(text: &str) -> String {
     if text.is_ascii() {
-        return text.to_ascii_lowercase();
+        return text::trim(text).to_ascii_lowercase();
     }
     let mut key = fold(text);
     for _ in 0..3 {
@@ -131,7 +141,9 @@ fn canonical(text: &str) -> String {
 }
 
 fn fold(text: &str) -> String {
-    text.nfkc().default_case_fold().filter(|c| !is_filler(*c)).nfkc().collect()
+    let folded: String = text.nfkc().default_case_fold().filter(|c| !is_filler(*c)).nfkc().collect();
+    // The compatibility form of some letters begins with a space.
+    text::trim(&folded).to_owned()
 }
 
 /// Hangul choseong and jungseong filler; NFKC maps the other two (U+3164, U+FFA0) to the second.
