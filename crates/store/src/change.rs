@@ -39,7 +39,8 @@ const APPEND: &str =
 const READ_AFTER: &str =
     "SELECT seq, at, session_id, user_id, epoch, active FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2";
 const LAST_BEFORE: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
-const PURGE: &str = "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2)";
+const PURGE: &str =
+    "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2)";
 
 /// Every statement of this file.
 pub const STATEMENTS: &[&str] = &[APPEND, READ_AFTER, LAST_BEFORE, PURGE];
@@ -50,7 +51,13 @@ pub async fn append(tx: &mut Tx, at: Timestamp, what: What) -> Result<Change> {
     let params = match &what {
         What::SessionEnded(id) => {
             session = *id;
-            [at.micros().into(), session.as_bytes().as_slice().into(), None::<i64>.into(), None::<i64>.into(), None::<i64>.into()]
+            [
+                at.micros().into(),
+                session.as_bytes().as_slice().into(),
+                None::<i64>.into(),
+                None::<i64>.into(),
+                None::<i64>.into(),
+            ]
         }
         What::User { id, epoch, active } => [
             at.micros().into(),
@@ -60,7 +67,8 @@ pub async fn append(tx: &mut Tx, at: Timestamp, what: What) -> Result<Change> {
             i64::from(*active).into(),
         ],
     };
-    let row = tx.query_opt(APPEND, &params).await?.ok_or(Error::Corrupt("an INSERT returned no row".into()))?;
+    let row =
+        tx.query_opt(APPEND, &params).await?.ok_or(Error::Corrupt("an INSERT returned no row".into()))?;
     Ok(Change { seq: row.int(0)?, at, what })
 }
 
@@ -85,11 +93,9 @@ pub async fn purge(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64> {
 fn read(row: &Row) -> Result<Change> {
     let what = match row.opt_blob(2)? {
         Some(id) => What::SessionEnded(crate::session::read_id(id)?),
-        None => What::User {
-            id: UserId::new(row.int(3)?),
-            epoch: read_epoch(row.int(4)?)?,
-            active: row.flag(5)?,
-        },
+        None => {
+            What::User { id: UserId::new(row.int(3)?), epoch: read_epoch(row.int(4)?)?, active: row.flag(5)? }
+        }
     };
     Ok(Change { seq: row.int(0)?, at: Timestamp::from_micros(row.int(1)?), what })
 }

@@ -44,12 +44,8 @@ pub async fn find(tx: &mut Tx, source: &str, id: UserId) -> Result<Option<Memory
 
 /// Remembers a row of `source`.
 pub async fn save(tx: &mut Tx, source: &str, id: UserId, memory: &Memory) -> Result<()> {
-    let params = [
-        source.into(),
-        id.get().into(),
-        Param::Blob(&memory.source_digest),
-        Param::Blob(&memory.our_digest),
-    ];
+    let params =
+        [source.into(), id.get().into(), Param::Blob(&memory.source_digest), Param::Blob(&memory.our_digest)];
     tx.execute(SAVE, &params).await.map(drop)
 }
 
@@ -113,7 +109,8 @@ pub async fn reserve_ids(tx: &mut Tx, at_least: i64) -> Result<()> {
 /// The fields of a stored account whose change means that somebody worked on it here; in one text, to be digested.
 #[must_use]
 pub fn fingerprint_text(stored: &Credentials) -> String {
-    let User { username, email, first_name, last_name, is_staff, is_superuser, disabled_at, .. } = &stored.user;
+    let User { username, email, first_name, last_name, is_staff, is_superuser, disabled_at, .. } =
+        &stored.user;
     let fields = [
         username.as_str(),
         email.as_str(),

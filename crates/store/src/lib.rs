@@ -1,1 +1,34 @@
+//! The database: one SQL text on every engine.
+//!
+//! A use case opens a transaction with [`Db::begin`] (to write) or [`Db::read`], calls the functions of a noun with it
+//! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
+//!
+//! # Layout
+//! * one file a noun: [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`unknown_name`]: its statements and the functions
+//!   that run them;
+//! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
+//! * `sqlite/`: the embedded engine, with grouped commits;
+//! * [`migrate`]: the schema; [`backup`]: copies of the database, and the way back.
+//!
+//! # How to add a statement
+//! Write it as a `const` of its noun's file with `$1`, `$2`, ... for values, in SQL that SQLite and PostgreSQL both
+//! read, name it in that file's `STATEMENTS` (a test prepares them all), and call it from a function that takes
+//! `&mut Tx`.
+#![warn(missing_docs)]
 
+pub mod backup;
+pub mod change;
+mod db;
+mod error;
+pub mod imported_user;
+pub mod meta;
+pub mod migrate;
+mod param;
+pub mod session;
+mod sqlite;
+pub mod unknown_name;
+pub mod user;
+
+pub use db::{Db, DbStats, Dialect, SqliteOptions, Tx, prepare_all};
+pub use error::{Cause, Error, Result};
+pub use param::{Param, Row};

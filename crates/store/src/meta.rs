@@ -12,7 +12,8 @@ pub const TOKENS_NOT_BEFORE: &str = "tokens_not_before";
 pub const LONGEST_ACCESS_LIFETIME: &str = "longest_access_lifetime";
 
 const GET: &str = "SELECT value FROM meta WHERE key = $1";
-const SET: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+const SET: &str =
+    "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const SET_ONCE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
 
 /// Every statement of this file.

@@ -23,8 +23,7 @@ const INSERT: &str = "INSERT INTO sessions (id, user_id, generation, jti, previo
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = $4, last_used_at = $5, rotated_at = $5, idle_expires_at = $6 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
 const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-const PURGE: &str =
-    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
+const PURGE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
 
 /// Every statement of this file.
 pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, TOUCH, REVOKE, PURGE];

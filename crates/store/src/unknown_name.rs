@@ -3,7 +3,8 @@
 use crate::{Param, Result, Tx};
 
 const FIND: &str = "SELECT failures FROM unknown_names WHERE slot = $1";
-const INSERT: &str = "INSERT INTO unknown_names (slot, failures) VALUES ($1, $2) ON CONFLICT (slot) DO NOTHING";
+const INSERT: &str =
+    "INSERT INTO unknown_names (slot, failures) VALUES ($1, $2) ON CONFLICT (slot) DO NOTHING";
 const UPDATE: &str = "UPDATE unknown_names SET failures = $3 WHERE slot = $1 AND failures = $2";
 
 /// Every statement of this file.

@@ -179,7 +179,8 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> Result<UserId> {
         }
         None => INSERT,
     };
-    let row = tx.query_opt(statement, &params).await?.ok_or(Error::Corrupt("an INSERT returned no id".into()))?;
+    let row =
+        tx.query_opt(statement, &params).await?.ok_or(Error::Corrupt("an INSERT returned no id".into()))?;
     Ok(UserId::new(row.int(0)?))
 }
 

@@ -1,0 +1,277 @@
+//! The database as callers see it, whatever the engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sqlite::{Engine, Lease, Reader};
+use crate::{Error, Param, Result, Row, meta};
+
+/// How long a probe of [`Db::check_writable`] may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A database. Cloning it is cheap; all clones are the same database.
+#[derive(Clone)]
+pub struct Db {
+    engine: Kind,
+}
+
+/// The engines. PostgreSQL joins as one more variant here and in `Inner`.
+#[derive(Clone)]
+enum Kind {
+    Sqlite(Arc<Engine>),
+}
+
+/// Where the embedded database is and how it is used.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The file; made, with its folder, when it is not there.
+    pub path: PathBuf,
+    /// Most transactions that share one fsync; 1 means that each has its own.
+    pub commit_batch: usize,
+    /// Most snapshots that are read at the same time; each is a connection with up to 2 MiB of cache.
+    pub readers: usize,
+}
+
+impl SqliteOptions {
+    /// The usual settings for a file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), commit_batch: 256, readers: 4 }
+    }
+}
+
+/// Which SQL the engine speaks, for the few statements that must differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL and what speaks its language.
+    Postgres,
+}
+
+/// Counters since the database was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DbStats {
+    /// Transactions acknowledged.
+    pub commits: u64,
+    /// Write transactions taken back: dropped, failed, or in a group whose commit failed.
+    pub rollbacks: u64,
+    /// Groups committed, each with one fsync; `commits / groups` is how well grouping works.
+    pub groups: u64,
+    /// Groups whose commit failed; all of their transactions were told so.
+    pub failed_groups: u64,
+    /// Most transactions in one group so far.
+    pub largest_group: u64,
+    /// Transactions taken from a caller that held on to them for too long: a mistake in our code.
+    pub overdue: u64,
+    /// Transactions that wait for their turn now.
+    pub waiting: u64,
+}
+
+impl Db {
+    /// Opens a SQLite file. It does not migrate: [`crate::migrate::migrate`] does.
+    ///
+    /// The file and those beside it are for their owner alone (0600; a folder made here 0700), and a lock beside the
+    /// file keeps a restore away while it is open; any number of processes may have it open.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the file cannot be made or opened, [`Error::Busy`] while a restore runs,
+    /// [`Error::Corrupt`] when it is no database.
+    pub async fn open_sqlite(options: SqliteOptions) -> Result<Self> {
+        let engine = off_thread(move || Engine::open(&options)).await?;
+        Ok(Self { engine: Kind::Sqlite(Arc::new(engine)) })
+    }
+
+    /// Opens a transaction that may write. Writers run one after another, first come, first served.
+    ///
+    /// Keep it short: no hashing, network or sleep inside. One that is held for many seconds is taken back.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it is not its turn within a bounded time or too many wait already,
+    /// [`Error::Unavailable`], [`Error::Closed`].
+    pub async fn begin(&self) -> Result<Tx> {
+        match &self.engine {
+            Kind::Sqlite(engine) => Ok(Tx::new(Inner::SqliteWrite(engine.begin().await?))),
+        }
+    }
+
+    /// Opens a transaction that reads one snapshot; it never waits for writers.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn read(&self) -> Result<Tx> {
+        match &self.engine {
+            Kind::Sqlite(engine) => Ok(Tx::new(Inner::SqliteRead(engine.read().await?))),
+        }
+    }
+
+    /// Lets running transactions finish for a bounded time, then brings the file into its resting state and closes it.
+    /// Transactions that begin later answer [`Error::Closed`].
+    pub async fn close(&self) {
+        match &self.engine {
+            Kind::Sqlite(engine) => engine.close().await,
+        }
+    }
+
+    /// What has happened since the database was opened.
+    pub fn stats(&self) -> DbStats {
+        match &self.engine {
+            Kind::Sqlite(engine) => engine.stats(),
+        }
+    }
+
+    /// Which SQL the engine speaks.
+    pub fn dialect(&self) -> Dialect {
+        match &self.engine {
+            Kind::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Writes and commits something, to show that the database can. It waits for the disk: callers that anyone may
+    /// trigger keep the answer for a second or so.
+    ///
+    /// # Errors
+    /// What the write answered, or [`Error::Busy`] after 5 s.
+    pub async fn check_writable(&self) -> Result<()> {
+        let probe = async {
+            let mut tx = self.begin().await?;
+            meta::set(&mut tx, "probe", "written").await?;
+            tx.commit().await
+        };
+        tokio::time::timeout(PROBE_LIMIT, probe).await.unwrap_or(Err(Error::Busy))
+    }
+
+    pub(crate) fn sqlite_path(&self) -> &std::path::Path {
+        match &self.engine {
+            Kind::Sqlite(engine) => engine.path(),
+        }
+    }
+}
+
+/// A transaction. Dropping it, at any moment, takes back all that it wrote.
+///
+/// After any failed statement it can only be dropped, on every engine: later statements and `commit` answer an error.
+/// A statement that may meet an existing row says `ON CONFLICT DO NOTHING`.
+pub struct Tx {
+    inner: Inner,
+    failed: bool,
+}
+
+enum Inner {
+    SqliteWrite(Lease),
+    SqliteRead(Reader),
+}
+
+impl Tx {
+    fn new(inner: Inner) -> Self {
+        Self { inner, failed: false }
+    }
+
+    /// Runs a statement that returns no rows and answers how many rows it changed.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for a unique value that exists, [`Error::Constraint`] for another rule of the schema,
+    /// [`Error::Unavailable`] and [`Error::Busy`] as the engine says.
+    pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.execute(sql, params),
+            Inner::SqliteRead(reader) => reader.execute(sql, params),
+        };
+        self.note(result)
+    }
+
+    /// The first row of a statement, if there is one. With `RETURNING` all changes are made, whatever is returned.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn query_opt(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.query_opt(sql, params),
+            Inner::SqliteRead(reader) => reader.query_opt(sql, params),
+        };
+        self.note(result)
+    }
+
+    /// All rows of a statement. It holds them in memory: every caller has a LIMIT.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.query(sql, params),
+            Inner::SqliteRead(reader) => reader.query(sql, params),
+        };
+        self.note(result)
+    }
+
+    /// Commits. `Ok` means durable: the data has reached the disk.
+    ///
+    /// When the future is dropped before it answers, the transaction may or may not be committed; never half of it.
+    ///
+    /// # Errors
+    /// Nothing is acknowledged by an error; see [`Error::Unavailable`] for what it may mean.
+    pub async fn commit(self) -> Result<()> {
+        self.check()?;
+        match self.inner {
+            Inner::SqliteWrite(lease) => lease.commit().await,
+            Inner::SqliteRead(reader) => reader.commit(),
+        }
+    }
+
+    /// Which SQL the engine speaks.
+    pub fn dialect(&self) -> Dialect {
+        match self.inner {
+            Inner::SqliteWrite(_) | Inner::SqliteRead(_) => Dialect::Sqlite,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.failed {
+            return Err(Error::Statement("the transaction has failed and can only be dropped".into()));
+        }
+        Ok(())
+    }
+
+    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.failed |= result.is_err();
+        result
+    }
+
+    /// Prepares a statement without running it.
+    fn prepare(&mut self, sql: &'static str) -> Result<()> {
+        match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.prepare(sql),
+            Inner::SqliteRead(reader) => reader.prepare(sql),
+        }
+    }
+}
+
+/// Prepares every statement of a list, so that a mistake in one is found without a caller that runs it.
+///
+/// # Errors
+/// [`Error::Statement`] with the first statement that the engine refuses and its reason.
+pub async fn prepare_all(db: &Db, statements: &[&'static str]) -> Result<()> {
+    let mut tx = db.read().await?;
+    for sql in statements {
+        tx.prepare(sql).map_err(|error| Error::Statement(format!("{sql}: {}", chain(&error)).into()))?;
+    }
+    Ok(())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let rest = error.source().map(|source| format!(": {}", chain(source)));
+    format!("{error}{}", rest.unwrap_or_default())
+}
+
+/// Runs something that blocks for long on a thread of its own.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable("the thread that did the work has panicked")))
+}

@@ -1,0 +1,185 @@
+//! The schema and how it changes.
+//!
+//! Each migration runs once, whole or not at all, in the transaction that also notes it in `schema_migrations` with a
+//! checksum of its text. Programs of two versions run side by side while one replaces the other: a program works with
+//! a later schema unless that schema's `compatible_from` (in `meta`) is above the last migration the program knows.
+//!
+//! # How to add a migration
+//! Add `migrations/<engine>/NNNN_name.sql` for every engine and a line to the list below. Never change one that has
+//! been released. Its `compatible_from` is the version of the oldest program that still works with the result: raise
+//! it only in a migration that removes what an earlier one has stopped using.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use crate::db::off_thread;
+use crate::sqlite::open_plain;
+use crate::{Db, Error, Result};
+
+/// How long a migration waits for other writers, among them another process that migrates.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One step of the schema.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+    compatible_from: i64,
+}
+
+const SQLITE: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("../migrations/sqlite/0001_initial.sql"),
+    compatible_from: 1,
+}];
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY NOT NULL, \
+    name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
+const HAS_TABLE: &str =
+    "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'";
+const APPLIED: &str = "SELECT version, checksum FROM schema_migrations ORDER BY version";
+const NOTE: &str =
+    "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
+const COMPATIBLE_FROM: &str = "SELECT value FROM meta WHERE key = 'compatible_from'";
+const SET_COMPATIBLE_FROM: &str = "INSERT INTO meta (key, value) VALUES ('compatible_from', ?1) \
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
+/// What to do about pending migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Apply them.
+    Auto,
+    /// Refuse to go on: for a run-time role that may not change the schema.
+    Never,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Names of the migrations applied now, in order.
+    pub applied: Vec<String>,
+    /// Version of the schema; may be above what this program knows.
+    pub version: i64,
+}
+
+/// Brings the schema up to date, or says why it cannot be used. Several processes may do so at once.
+///
+/// # Errors
+/// [`Error::SchemaTooNew`], [`Error::MigrationChanged`], [`Error::MigrationsPending`] (mode [`Mode::Never`]), and what
+/// the database answers; nothing of a failed migration stays.
+pub async fn migrate(db: &Db, mode: Mode, now: Timestamp) -> Result<Report> {
+    let path = db.sqlite_path().to_owned();
+    off_thread(move || migrate_file(&path, SQLITE, mode, now)).await
+}
+
+/// Names of the migrations that [`migrate`] would apply.
+///
+/// # Errors
+/// As [`migrate`], except for pending ones.
+pub async fn pending(db: &Db) -> Result<Vec<String>> {
+    let path = db.sqlite_path().to_owned();
+    off_thread(move || {
+        let sqlite = open_plain(&path)?;
+        sqlite.busy_timeout(PATIENCE)?;
+        let (_, pending) = compare(&sqlite, SQLITE)?;
+        Ok(pending.iter().map(|migration| full_name(migration)).collect())
+    })
+    .await
+}
+
+/// Brings the schema of a file that nobody else has open up to date.
+pub(crate) fn migrate_closed(path: &Path, now: Timestamp) -> Result<Report> {
+    migrate_file(path, SQLITE, Mode::Auto, now)
+}
+
+fn migrate_file(path: &Path, known: &'static [Migration], mode: Mode, now: Timestamp) -> Result<Report> {
+    let mut sqlite = open_plain(path)?;
+    sqlite.busy_timeout(PATIENCE)?;
+    // A migration may have to rebuild a table that others refer to; the references are checked before it commits.
+    sqlite.pragma_update(None, "foreign_keys", false)?;
+    sqlite.pragma_update(None, "synchronous", "FULL")?;
+    let mut applied = Vec::new();
+    loop {
+        let (version, pending) = compare(&sqlite, known)?;
+        let Some(next) = pending.first() else { return Ok(Report { applied, version }) };
+        if mode == Mode::Never {
+            return Err(Error::MigrationsPending(pending.len()));
+        }
+        // Whether it is still pending is asked again under the write lock: another process may have been faster.
+        if apply(&mut sqlite, known, next, now)? {
+            tracing::info!(migration = full_name(next), "the schema has been changed");
+            applied.push(full_name(next));
+        }
+    }
+}
+
+fn apply(sqlite: &mut Connection, known: &[Migration], next: &Migration, now: Timestamp) -> Result<bool> {
+    let tx = sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if compare(&tx, known)?.1.first().map(|first| first.version) != Some(next.version) {
+        return Ok(false);
+    }
+    tx.execute_batch(TABLE)?;
+    tx.execute_batch(next.sql)?;
+    tx.execute(NOTE, (next.version, next.name, checksum(next.sql), now.micros()))?;
+    tx.execute(SET_COMPATIBLE_FROM, [next.compatible_from.to_string()])?;
+    let broken = tx.query_row("PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0)).optional()?;
+    if let Some(table) = broken {
+        return Err(Error::Corrupt(
+            format!("{} left references without a target in {table}", full_name(next)).into(),
+        ));
+    }
+    tx.commit()?;
+    Ok(true)
+}
+
+/// The schema's version and what this program would add to it.
+fn compare<'a>(sqlite: &Connection, known: &'a [Migration]) -> Result<(i64, Vec<&'a Migration>)> {
+    let applied = applied(sqlite)?;
+    let version = applied.iter().map(|(version, _)| *version).max().unwrap_or(0);
+    let last_known = known.iter().map(|migration| migration.version).max().unwrap_or(0);
+    if version > last_known {
+        let compatible_from = compatible_from(sqlite)?;
+        if compatible_from > last_known {
+            return Err(Error::SchemaTooNew { compatible_from, known: last_known });
+        }
+    }
+    for (version, found) in &applied {
+        let ours = known.iter().find(|migration| migration.version == *version);
+        if *version <= last_known && ours.is_none_or(|ours| checksum(ours.sql) != *found) {
+            return Err(Error::MigrationChanged(*version));
+        }
+    }
+    let is_applied =
+        |migration: &&Migration| applied.iter().any(|(version, _)| *version == migration.version);
+    Ok((version, known.iter().filter(|migration| !is_applied(migration)).collect()))
+}
+
+fn applied(sqlite: &Connection) -> Result<Vec<(i64, String)>> {
+    let tables: i64 = sqlite.query_row(HAS_TABLE, [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    let mut statement = sqlite.prepare(APPLIED)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A later schema that does not say with whom it works does not work with us.
+fn compatible_from(sqlite: &Connection) -> Result<i64> {
+    let value: Option<String> = sqlite.query_row(COMPATIBLE_FROM, [], |row| row.get(0)).optional()?;
+    Ok(value.and_then(|value| value.parse().ok()).unwrap_or(i64::MAX))
+}
+
+fn full_name(migration: &Migration) -> String {
+    format!("{:04}_{}", migration.version, migration.name)
+}
+
+fn checksum(sql: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, sql.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,165 @@
+//! One SQLite connection, set up as we need it, and the statements that run on it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, params_from_iter};
+
+use super::files::pause;
+use super::placeholder::numbered;
+use crate::param::{Param, Row, Value};
+use crate::{Error, Result};
+
+/// Statements that stay prepared on a connection: more than there are.
+const PREPARED: usize = 192;
+/// How long the writer waits for another process that writes.
+pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a reader waits, on a network thread: readers wait only while another process recovers or closes the file.
+const READER_PATIENCE: Duration = Duration::from_millis(500);
+/// A WAL larger than this is cut back once it has been copied into the file.
+const WAL_KEEP: i64 = 64 * 1024 * 1024;
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+/// A connection.
+pub(super) struct Conn {
+    sqlite: Connection,
+    /// Statements as SQLite reads them, by where our `'static` text of them lies: found without comparing text.
+    rewritten: HashMap<(usize, usize), Box<str>>,
+}
+
+impl Conn {
+    /// Opens an existing file.
+    pub(super) fn open(path: &Path, role: Role) -> Result<Self> {
+        let sqlite = open_plain(path)?;
+        sqlite.busy_timeout(match role {
+            Role::Writer => WRITER_PATIENCE,
+            Role::Reader => READER_PATIENCE,
+        })?;
+        sqlite.set_prepared_statement_cache_capacity(PREPARED);
+        enter_wal(&sqlite)?;
+        // What a commit has acknowledged survives a power cut: the log is synced with every commit (DB-04).
+        sqlite.pragma_update(None, "synchronous", "FULL")?;
+        sqlite.pragma_update(None, "fullfsync", true)?;
+        sqlite.pragma_update(None, "checkpoint_fullfsync", true)?;
+        sqlite.pragma_update(None, "foreign_keys", true)?;
+        sqlite.pragma_update(None, "journal_size_limit", WAL_KEEP)?;
+        sqlite.pragma_update(None, "temp_store", "MEMORY")?;
+        sqlite.pragma_update(None, "secure_delete", "FAST")?;
+        sqlite.pragma_update(None, "query_only", role == Role::Reader)?;
+        Ok(Self { sqlite, rewritten: HashMap::new() })
+    }
+
+    pub(super) fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> rusqlite::Result<u64> {
+        let changed = self.prepared(sql)?.execute(params_from_iter(params.iter().map(Bound)))?;
+        Ok(changed as u64)
+    }
+
+    /// Runs a statement to its end and keeps at most `limit` rows.
+    pub(super) fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.prepared(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(params_from_iter(params.iter().map(Bound)))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            if found.len() < limit {
+                let values = (0..columns).map(|column| value(row.get_ref(column)?));
+                found.push(Row::new(values.collect::<rusqlite::Result<_>>()?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Prepares a statement of a caller, and keeps it so.
+    pub(super) fn prepared(&mut self, sql: &'static str) -> rusqlite::Result<CachedStatement<'_>> {
+        let at = (sql.as_ptr() as usize, sql.len());
+        let text = self.rewritten.entry(at).or_insert_with(|| numbered(sql).into());
+        self.sqlite.prepare_cached(text)
+    }
+
+    /// Runs one of the engine's own statements: BEGIN and the like.
+    pub(super) fn control(&self, sql: &'static str) -> rusqlite::Result<()> {
+        self.sqlite.prepare_cached(sql)?.raw_execute().map(drop)
+    }
+
+    /// Whether no transaction is open: also when SQLite itself has taken one back after an error.
+    pub(super) fn is_autocommit(&self) -> bool {
+        self.sqlite.is_autocommit()
+    }
+
+    /// Copies the log into the file and empties it, if no reader is in the way.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+}
+
+/// Opens an existing file with the settings that hold for every use of it.
+pub(crate) fn open_plain(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let sqlite = Connection::open_with_flags(as_name(path), flags)?;
+    // Text in double quotes is a name, never a value; the schema cannot call what we did not mean it to.
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(sqlite)
+}
+
+/// A path as SQLite takes it: one that begins with `:` would be a database in memory.
+fn as_name(path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
+}
+
+/// Turns the write-ahead log on; the file remembers it. Another process that does the same is in the way for a moment,
+/// and SQLite answers at once instead of waiting: so we wait.
+fn enter_wal(sqlite: &Connection) -> Result<()> {
+    for _ in 0..100 {
+        match sqlite.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => return Err(Error::unavailable("the file system does not support a write-ahead log")),
+            Err(error) => match Error::from(error) {
+                Error::Busy => pause(Duration::from_millis(20)),
+                other => return Err(other),
+            },
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// A parameter as SQLite binds it, without a copy.
+struct Bound<'a>(&'a Param<'a>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Param::Null => ValueRef::Null,
+            Param::Int(value) => ValueRef::Integer(*value),
+            Param::Text(value) => ValueRef::Text(value.as_bytes()),
+            Param::Blob(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(value) => Value::Int(value),
+        ValueRef::Text(value) => Value::Text(str::from_utf8(value)?.to_owned()),
+        ValueRef::Blob(value) => Value::Blob(value.to_vec()),
+        // We store no fractions; a caller that asks for a number says what is wrong.
+        ValueRef::Real(value) => Value::Text(value.to_string()),
+    })
+}
