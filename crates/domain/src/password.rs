@@ -46,11 +46,6 @@ impl Password {
         Zeroizing::new(self.as_bytes().to_vec())
     }
 
-    /// The bytes to hash, to give away.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.as_bytes().to_vec())
-    }
-
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

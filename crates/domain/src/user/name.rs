@@ -90,11 +90,6 @@ fn is_allowed(c: char) -> bool {
     text::is_word(c) || matches!(c, '.' | '@' | '+' | '-')
 }
 
-/// A name as somebody typed it, in the form that names are stored in; login looks it up, whether or not it could be one.
-pub fn canonical_name(raw: &str) -> String {
-    text::trim(raw).nfkc().collect()
-}
-
 /// The spelling in which a name is stored: trimmed as Python trims, NFKC. What it may hold is not checked.
 pub fn canonical_name(raw: &str) -> String {
     text::trim(raw).nfkc().collect()
