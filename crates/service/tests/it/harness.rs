@@ -1,0 +1,140 @@
+//! A service in a temporary folder, and short names for what the tests do with it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crypto::hasher::{Hasher, HasherConfig};
+use crypto::jws::KeyRing;
+use crypto::keyed::IndexKey;
+use crypto::password::Params;
+use domain::time::Timestamp;
+use domain::user::User;
+use service::clock::Clock;
+use service::refresh::Refreshed;
+use service::settings::Settings;
+use service::{App, Caller, Error, Kind, Parts, TokenPair};
+use store::{Db, SqliteOptions};
+use tempfile::TempDir;
+
+pub const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
+pub const PASSWORD: &str = "correct horse battery";
+/// 2026-01-01T00:00:00.5Z
+pub const START: Timestamp = Timestamp::from_micros(1_767_225_600_500_000);
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub struct Harness {
+    pub app: App,
+    pub clock: Clock,
+    pub folder: TempDir,
+    pub address: IpAddr,
+}
+
+pub fn settings() -> Settings {
+    Settings { throttle: false, ..Settings::default() }
+}
+
+impl Harness {
+    pub async fn new() -> Self {
+        Self::with(settings()).await
+    }
+
+    pub async fn with(settings: Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(START);
+        let app = start(&folder, &clock, settings).await;
+        Self { app, clock, folder, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    }
+
+    /// Stops the service and starts another on the same database.
+    pub async fn restart(self, settings: Settings) -> Self {
+        self.app.db.close().await;
+        let app = start(&self.folder, &self.clock, settings).await;
+        Self { app, ..self }
+    }
+
+    pub fn caller(&self) -> Caller {
+        Caller {
+            now: self.clock.now(),
+            request_id: "test".into(),
+            address: self.address,
+            user_agent: "tests".into(),
+        }
+    }
+
+    pub async fn register(&self, name: &str) -> User {
+        self.try_register(name, PASSWORD).await.unwrap()
+    }
+
+    pub async fn try_register(&self, name: &str, password: &str) -> Result<User, Error> {
+        let input = service::register::Input {
+            username: Ok(name.into()),
+            email: Ok(format!("{}@example.com", name.to_lowercase())),
+            password: Ok(password.into()),
+        };
+        service::register::register(&self.app, &self.caller(), input).await
+    }
+
+    pub async fn login(&self, name: &str) -> TokenPair {
+        self.try_login(name, PASSWORD).await.unwrap()
+    }
+
+    pub async fn try_login(&self, name: &str, password: &str) -> Result<TokenPair, Error> {
+        let input = service::login::Input { username: name.into(), password: password.into() };
+        service::login::login(&self.app, &self.caller(), input).await
+    }
+
+    pub async fn refresh(&self, token: &str) -> Result<Refreshed, Error> {
+        service::refresh::refresh(&self.app, &self.caller(), token).await
+    }
+
+    pub async fn verify(&self, token: &str) -> Result<(), Error> {
+        service::verify::verify(&self.app, &self.caller(), token).await
+    }
+
+    /// Lets time pass, as a running service would: its feed is followed.
+    pub async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        service::feed::poll(&self.app).await.unwrap();
+    }
+}
+
+async fn start(folder: &TempDir, clock: &Clock, settings: Settings) -> App {
+    let db = Db::open_sqlite(SqliteOptions::new(folder.path().join("auth.db"))).await.unwrap();
+    store::migrate::migrate(&db, store::migrate::Mode::Auto, clock.now()).await.unwrap();
+    let config =
+        HasherConfig { threads: 2, queue: 256, max_wait: Duration::from_secs(30), params: Params::default() };
+    let parts = Parts {
+        db,
+        hasher: Hasher::start(config).unwrap(),
+        keys: KeyRing::hs256(SECRET, &[]),
+        index_key: IndexKey::derive(SECRET, "tests"),
+        settings,
+        clock: clock.clone(),
+    };
+    App::start(parts).await.unwrap()
+}
+
+/// A token of the replaced service.
+pub fn legacy_token(kind: &str, user: i64, jti: &str, issued_at: i64, lifetime: i64) -> String {
+    let claims = format!(
+        r#"{{"token_type":"{kind}","exp":{},"iat":{issued_at},"jti":"{jti}","user_id":{user}}}"#,
+        issued_at + lifetime
+    );
+    KeyRing::hs256(SECRET, &[]).sign(claims.as_bytes())
+}
+
+pub trait Refused {
+    /// The detail of a refusal because of the token itself.
+    fn token_refused(self) -> String;
+}
+
+impl<T> Refused for Result<T, Error> {
+    fn token_refused(self) -> String {
+        match self {
+            Err(Error { kind: Kind::TokenInvalid, detail, .. }) => detail.into_owned(),
+            Err(other) => panic!("refused otherwise: {other:?}"),
+            Ok(_) => panic!("not refused"),
+        }
+    }
+}
