@@ -119,10 +119,10 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(Kind::Internal, "error", "A server error occurred.") }
     }
 
-    /// Whether this says that a token is not good, and not that the service could not tell.
+    /// Whether the service could not tell, as opposed to saying no.
     #[must_use]
-    pub fn is_token_fault(&self) -> bool {
-        matches!(self.kind, Kind::TokenInvalid | Kind::BearerInvalid(_))
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable { .. })
     }
 }
 

@@ -9,7 +9,7 @@ use domain::throttle::{FailureLog, Network};
 use domain::user::{NameKey, canonical_name};
 use store::user::Credentials;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
 use crate::token::{self, TokenPair};
 use crate::{App, Caller};
@@ -30,7 +30,7 @@ const TURNS: usize = 4;
 /// the same work (LG-01, LG-02).
 ///
 /// # Errors
-/// [`Kind::Unauthenticated`]; [`Kind::Throttled`]; [`Kind::Unavailable`] when too many passwords wait to be checked.
+/// [`crate::Kind::Unauthenticated`]; [`crate::Kind::Throttled`]; [`crate::Kind::Unavailable`] when too many passwords wait to be checked.
 pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair> {
     throttle::admit(app, caller, AddressLimit::Login)?;
     let name = canonical_name(&input.username);
@@ -144,12 +144,4 @@ fn cleared_log(current: &Credentials, caller: &Caller) -> Vec<u8> {
     let mut log = current.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
     log.succeeded(Network::of(caller.address), caller.now);
     log.encode()
-}
-
-impl Error {
-    /// Whether the service could not tell, as opposed to saying no.
-    #[must_use]
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable { .. })
-    }
 }

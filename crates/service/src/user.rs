@@ -82,10 +82,10 @@ pub async fn find(app: &App, name_or_id: &str) -> Result<User> {
     if let Some(found) = store::user::find_credentials(&mut tx, &name, &NameKey::of(&name)).await? {
         return Ok(found.user);
     }
-    if let Ok(id) = name.parse() {
-        if let Some(user) = store::user::find(&mut tx, UserId::new(id)).await? {
-            return Ok(user);
-        }
+    if let Ok(id) = name.parse()
+        && let Some(user) = store::user::find(&mut tx, UserId::new(id)).await?
+    {
+        return Ok(user);
     }
     Err(Error::not_found(format!("There is no account {name_or_id:?}, or several that differ only by case.")))
 }
