@@ -14,6 +14,7 @@ mod queue;
 mod tests;
 mod worker;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub struct Busy {
     pub cause: Cause,
 }
 
-/// Answer of a check.
+/// Answer of a check. `Debug` does not show the hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The password is right.
@@ -81,6 +82,16 @@ pub struct Verdict {
     pub upgraded: Option<String>,
     /// The stored text cannot be checked at all: worth an alarm (PW-09). `valid` is false then.
     pub broken: bool,
+}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verdict")
+            .field("valid", &self.valid)
+            .field("upgraded", &self.upgraded.is_some())
+            .field("broken", &self.broken)
+            .finish()
+    }
 }
 
 /// Counters since the start, and what is going on now. For metrics and tests.

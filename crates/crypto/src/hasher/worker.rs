@@ -10,9 +10,9 @@ use super::queue::{Job, Queue, Work};
 use super::{Cause, HasherConfig, HasherStats, Lane};
 use crate::password::Arena;
 
-/// How much nicer than the rest of the process the threads are (0 to 19).
+/// How much nicer than the rest of the process the threads are.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 10;
+pub(super) const NICER: i32 = 10;
 
 /// What threads and callers share.
 pub(super) struct Shared {
@@ -153,5 +153,7 @@ fn run(shared: &Shared) {
 /// On Linux a priority belongs to a thread; elsewhere to the process, which is not to be slowed down. Failing is no harm.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICER);
+    if let Ok(now) = rustix::process::getpriority_process(None) {
+        let _ = rustix::process::setpriority_process(None, (now + NICER).min(19));
+    }
 }
