@@ -89,9 +89,19 @@ impl Client {
     ///
     /// # Errors
     /// When the connection breaks before the answer is whole: whether the request was carried out is then unknown.
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Answer> {
         self.connect()?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", self.address, body.len());
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n",
+            self.address,
+            body.len()
+        );
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -187,7 +197,8 @@ fn body(connection: &mut impl BufRead, answer: &Answer) -> io::Result<Vec<u8>> {
     } else if answer.header("transfer-encoding").is_some() {
         loop {
             let size = line(connection)?;
-            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16).map_err(io::Error::other)?;
+            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16)
+                .map_err(io::Error::other)?;
             let start = bytes.len();
             bytes.resize(start + size, 0);
             connection.read_exact(&mut bytes[start..])?;
@@ -220,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_cut_answer_is_an_error() {
-        for text in ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell"] {
+        for text in ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell"]
+        {
             assert!(read_answer(&mut text.as_bytes(), "GET").is_err(), "{text:?}");
         }
     }

@@ -11,6 +11,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "helpers panic, as the crate's documentation says")]
 
+pub mod app;
 pub mod http;
 pub mod process;
 pub mod skip;

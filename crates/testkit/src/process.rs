@@ -203,6 +203,12 @@ impl Process {
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of KiB")
     }
 
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.pid().as_raw_nonzero());
+        std::fs::read_dir(path).expect("a running process").count()
+    }
+
     /// All it has printed and logged so far, over all its starts.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(self.log_path()).unwrap_or_default();
@@ -267,7 +273,10 @@ impl Drop for Process {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("--- log of the service, last lines\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            eprintln!(
+                "--- log of the service, last lines\n{}",
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            );
         }
     }
 }

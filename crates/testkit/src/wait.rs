@@ -13,7 +13,10 @@ pub struct Deadline {
 
 impl Deadline {
     /// The moment `limit` from now.
-    #[expect(clippy::disallowed_methods, reason = "tests wait for real processes: real time is what they are bounded by")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests wait for real processes: real time is what they are bounded by"
+    )]
     pub fn after(limit: Duration) -> Self {
         Self { began: Instant::now(), limit }
     }

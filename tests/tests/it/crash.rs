@@ -1,0 +1,166 @@
+//! CR-01, CR-02, RF-08, LG-12: kill -9 at random moments under load.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::Value;
+use testkit::process::Process;
+use testkit::skip::rounds;
+use testkit::wait;
+
+use crate::history::{Account, Chain, History, refresh_on, register_and_log_in};
+use crate::{foreign, turn};
+
+const REGISTRARS: usize = 3;
+const REFRESHERS: usize = 3;
+
+#[test]
+fn kill_9_under_load_loses_nothing_acknowledged() {
+    let _turn = turn::alone();
+    let environment = foreign::environment("kill_9_under_load (the outside integrity check of it)");
+    // A grace that is long against a restart, so that a rotation whose answer was lost can be asked for again.
+    let mut service = Process::start(&[("REFRESH_GRACE", "120s"), ("LOG_LEVEL", "warn")]);
+    service.register("reader", "violet-umbrella-42");
+    let mut seen = Seen::default();
+    let mut acknowledged = 0;
+    for round in 0..rounds(10, 100) {
+        let history = load_and_kill(&mut service, round);
+        acknowledged += history.acknowledged;
+        service.run();
+        seen.check_ended(&service);
+        seen.check_chains(&service, history.chains);
+        seen.check_accounts(&service, &history.accounts);
+        if let Some(environment) = &environment {
+            check_integrity(environment, &service.database());
+        }
+    }
+    println!(
+        "{acknowledged} requests acknowledged, {} accounts, {} sessions ended",
+        seen.ids.len(),
+        seen.ended.len()
+    );
+    assert!(acknowledged > 0 && !seen.ids.is_empty() && !seen.ended.is_empty(), "the load did nothing");
+}
+
+/// Loads the service from several clients and kills it at a random moment; what the clients know.
+fn load_and_kill(service: &mut Process, round: usize) -> History {
+    let chains: Vec<Chain> = (0..REFRESHERS)
+        .map(|_| Chain { tokens: vec![service.login("reader", "violet-umbrella-42").refresh] })
+        .collect();
+    let stop = AtomicBool::new(false);
+    let mut history = History::default();
+    std::thread::scope(|scope| {
+        let mut workers = Vec::new();
+        for number in 0..REGISTRARS {
+            let (client, stop) = (service.client(), &stop);
+            workers
+                .push(scope.spawn(move || register_and_log_in(client, &format!("u{round}-{number}"), stop)));
+        }
+        for chain in chains {
+            let (client, stop) = (service.client(), &stop);
+            workers.push(scope.spawn(move || refresh_on(client, chain, stop)));
+        }
+        wait::pause(Duration::from_millis(random_below(400)));
+        service.kill();
+        stop.store(true, Ordering::Relaxed);
+        for worker in workers {
+            history.extend(worker.join().expect("the worker's own checks held"));
+        }
+    });
+    history
+}
+
+/// What was found so far, over all rounds.
+#[derive(Default)]
+struct Seen {
+    ids: BTreeSet<i64>,
+    /// A token of each session that a reuse has ended.
+    ended: Vec<String>,
+}
+
+impl Seen {
+    /// RF-08: what ended before a crash stays ended after it.
+    fn check_ended(&self, service: &Process) {
+        for token in self.ended.iter().rev().take(10) {
+            assert_eq!(service.refresh(token).status, 401, "a session that had ended lives again");
+        }
+    }
+
+    /// CR-02: every acknowledged refresh token is good, and so is what it leads to; a spent one ends its session.
+    fn check_chains(&mut self, service: &Process, chains: Vec<Chain>) {
+        for (number, chain) in chains.into_iter().enumerate() {
+            let next = service.refresh(chain.current());
+            assert_eq!(
+                next.status,
+                200,
+                "an acknowledged token ({} in its chain): {next:?}",
+                chain.tokens.len()
+            );
+            let after = service.refresh(&next.member("refresh"));
+            assert_eq!(after.status, 200, "{after:?}");
+            let Some(spent) = chain.long_spent().filter(|_| number % 2 == 0) else { continue };
+            assert_eq!(
+                service.refresh(spent).status,
+                401,
+                "RF-08: a token spent before the crash is good again"
+            );
+            assert_eq!(
+                service.refresh(&after.member("refresh")).status,
+                401,
+                "RF-01: the reuse did not end the session"
+            );
+            self.ended.push(after.member("refresh"));
+        }
+    }
+
+    /// CR-01: an acknowledged account logs in under the id it was given; any other is whole or absent.
+    fn check_accounts(&mut self, service: &Process, accounts: &[Account]) {
+        for account in accounts {
+            let id = match account.id {
+                Some(id) => id,
+                None => whole_or_absent(service, account),
+            };
+            let pair = service.login(&account.username, &account.password);
+            assert_eq!(user_id(&pair.access), id, "{account:?}");
+            assert!(self.ids.insert(id), "LG-12: id {id} was issued twice");
+        }
+    }
+}
+
+/// An account whose registration was not answered: there already, or to be registered now. Its id either way.
+fn whole_or_absent(service: &Process, account: &Account) -> i64 {
+    let answer = service.try_register(&account.username, &account.password);
+    match answer.status {
+        201 => answer.json()["id"].as_i64().expect("an id"),
+        400 => user_id(&service.login(&account.username, &account.password).access),
+        _ => panic!("half-made: {account:?}: {answer:?}"),
+    }
+}
+
+/// The user that a token of ours names.
+fn user_id(token: &str) -> i64 {
+    let claims = token.split('.').nth(1).expect("claims");
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+    claims["user_id"].as_i64().expect("a number")
+}
+
+/// SQLite's own check, by another SQLite.
+pub fn check_integrity(environment: &Path, database: &Path) {
+    let mut command = foreign::python(environment);
+    let output =
+        command.arg(foreign::scripts().join("sqlite_check.py")).arg(database).output().expect("Python runs");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), "ok");
+}
+
+/// Randomness for the moment of the crash; nothing depends on its quality.
+fn random_below(limit: u64) -> u64 {
+    RandomState::new().hash_one(()) % limit
+}

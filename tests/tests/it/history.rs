@@ -1,0 +1,114 @@
+//! What a client knows of what it did: the model that a service is compared with after a crash.
+//!
+//! An acknowledged request must have happened whole; one whose answer never came may have happened whole or not at all.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use testkit::http::{Answer, Client};
+use testkit::process::registration;
+
+/// A registration that was sent.
+#[derive(Debug)]
+pub struct Account {
+    pub username: String,
+    pub password: String,
+    /// The id, when the registration was acknowledged; `None` when its answer never came.
+    pub id: Option<i64>,
+}
+
+/// A session: its refresh tokens in the order they were acknowledged. The last one may have been presented when the
+/// crash came.
+#[derive(Debug)]
+pub struct Chain {
+    pub tokens: Vec<String>,
+}
+
+impl Chain {
+    /// The youngest acknowledged token.
+    pub fn current(&self) -> &str {
+        self.tokens.last().expect("a chain begins with a login")
+    }
+
+    /// A token that was spent and whose successor was spent too: no grace covers it.
+    pub fn long_spent(&self) -> Option<&str> {
+        self.tokens.len().checked_sub(3).map(|index| self.tokens[index].as_str())
+    }
+}
+
+/// What one worker did.
+#[derive(Debug, Default)]
+pub struct History {
+    pub accounts: Vec<Account>,
+    pub chains: Vec<Chain>,
+    /// Requests that were acknowledged with success.
+    pub acknowledged: usize,
+}
+
+impl History {
+    /// Takes over what another worker did.
+    pub fn extend(&mut self, other: Self) {
+        self.accounts.extend(other.accounts);
+        self.chains.extend(other.chains);
+        self.acknowledged += other.acknowledged;
+    }
+}
+
+/// Ends a worker when it is told to or the service is gone. Answers that shed load (503) are tried again; every other
+/// unexpected answer is a failure of the test.
+fn proceed(sent: io::Result<Answer>, expected: u16, stop: &AtomicBool) -> Option<Answer> {
+    let answer = sent.ok()?;
+    assert!(answer.status == expected || answer.status == 503, "{answer:?}");
+    (!stop.load(Ordering::Relaxed) || answer.status == expected).then_some(answer)
+}
+
+/// Registers accounts, logs some of them in and refreshes once, until the service is gone.
+pub fn register_and_log_in(mut client: Client, prefix: &str, stop: &AtomicBool) -> History {
+    let mut history = History::default();
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let (username, password) = (format!("{prefix}-{number}"), format!("Violet-umbrella-{number}"));
+        let sent = client.try_post("/register/", &registration(&username, &password));
+        let id = match &sent {
+            Ok(answer) if answer.status == 201 => answer.json()["id"].as_i64(),
+            Ok(answer) if answer.status == 503 => continue, // shed: it did not happen, says the service
+            _ => None,
+        };
+        history.acknowledged += usize::from(id.is_some());
+        history.accounts.push(Account { username: username.clone(), password: password.clone(), id });
+        if proceed(sent, 201, stop).is_none() {
+            break;
+        }
+        if number % 3 != 0 {
+            continue;
+        }
+        let sent = client.try_post("/login/", &json!({"username": username, "password": password}));
+        let Some(answer) = proceed(sent, 200, stop) else { break };
+        if answer.status == 200 {
+            history.acknowledged += 1;
+            history.chains.push(Chain { tokens: vec![answer.member("refresh")] });
+        }
+    }
+    history
+}
+
+/// Refreshes one session again and again until the service is gone.
+pub fn refresh_on(mut client: Client, chain: Chain, stop: &AtomicBool) -> History {
+    let mut history = History { chains: vec![chain], ..History::default() };
+    while !stop.load(Ordering::Relaxed) {
+        let chain = history.chains.last_mut().expect("the one");
+        let Some(answer) =
+            proceed(client.try_post("/refresh/", &json!({"refresh": chain.current()})), 200, stop)
+        else {
+            break;
+        };
+        if answer.status == 200 {
+            history.acknowledged += 1;
+            chain.tokens.push(answer.member("refresh"));
+        }
+    }
+    history
+}

@@ -1,0 +1,35 @@
+//! Tests of the real binary from outside: what only a running process can show.
+//!
+//! | file | shows |
+//! |---|---|
+//! | `tokens` | foreign libraries take our tokens; we take the replaced service's and no forged ones |
+//! | `refresh_race` | many uses of one refresh token at once leave one live branch at most |
+//! | `crash` (with `history`) | kill -9 under load loses nothing acknowledged and leaves nothing half-made |
+//! | `shutdown` | SIGTERM under load loses no request; sessions outlive a restart |
+//! | `revocation` | commands change a running service within a second |
+//! | `throttle` | failed logins are remembered over a crash |
+//! | `overload` | a login storm has bounded memory and leaves token checks alone |
+//! | `hostile`, `slow` | malformed, lying and slow clients |
+//! | `disk_full` | no space: 503, no false success, nothing broken |
+//! | `canaries` | no secret in any log line |
+//! | `replay` | the recorded cases of the replaced service |
+//!
+//! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
+//! binary that `cargo build` made. `BOOKSTORE_AUTH_FULL=1` runs the full fault counts. Everything is on loopback, bounded
+//! in count and time, and ends the processes that it started.
+
+mod canaries;
+mod crash;
+mod disk_full;
+mod foreign;
+mod history;
+mod hostile;
+mod overload;
+mod refresh_race;
+mod replay;
+mod revocation;
+mod shutdown;
+mod slow;
+mod throttle;
+mod tokens;
+mod turn;
