@@ -1,5 +1,7 @@
 //! Putting a backup in the place of the database.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use crate::{Error, Result};
 
 /// Ids left out after a restore when nothing tells which were issued since the backup.
 const UNKNOWN_IDS: i64 = 1_000_000;
+
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 const NOT_IN_USE: &str =
     "the database is in use; stop every server and command that has it open, then restore again";
@@ -101,7 +106,8 @@ fn require_ours(path: &Path) -> Result<()> {
 
 /// Makes the replaced database one file without a log, and reads what it knows. `None` when it cannot be read.
 fn read_replaced(database: &Path) -> Result<Option<Replaced>> {
-    if !database.exists() {
+    // SQLite throws the log of a file away that it does not take for a database; we keep both as they are.
+    if !database.exists() || !looks_like_database(database)? {
         return Ok(None);
     }
     match fold(database).and_then(|sqlite| read(&sqlite)) {
@@ -112,6 +118,17 @@ fn read_replaced(database: &Path) -> Result<Option<Replaced>> {
             tracing::warn!(%error, "the replaced database cannot be read; a range of user ids is left out");
             Ok(None)
         }
+    }
+}
+
+/// Reading the file beside SQLite is safe here: we hold it alone, so there are no locks of ours on it to lose.
+fn looks_like_database(path: &Path) -> Result<bool> {
+    let mut start = [0; MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    match read {
+        Ok(()) => Ok(start == *MAGIC),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(Error::file(path, error)),
     }
 }
 

@@ -66,8 +66,8 @@ mod tests {
     fn codes_become_what_callers_act_on() {
         assert!(matches!(of(ffi::SQLITE_BUSY), Error::Busy));
         assert!(matches!(of(ffi::SQLITE_BUSY_SNAPSHOT), Error::Busy));
-        assert!(matches!(of(ffi::SQLITE_CONSTRAINT_UNIQUE), Error::Conflict));
-        assert!(matches!(of(ffi::SQLITE_CONSTRAINT_PRIMARYKEY), Error::Conflict));
+        assert!(matches!(of(SQLITE_CONSTRAINT_UNIQUE), Error::Conflict));
+        assert!(matches!(of(SQLITE_CONSTRAINT_PRIMARYKEY), Error::Conflict));
         assert!(matches!(of(ffi::SQLITE_CONSTRAINT_FOREIGNKEY), Error::Constraint(_)));
         // CR-04: what a disk does to us is a reason to answer 503, not 500.
         for code in [

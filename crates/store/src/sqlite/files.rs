@@ -115,9 +115,8 @@ impl OpenLock {
 
 fn lock_file(database: &Path) -> Result<File> {
     let path = beside(database, ".lock");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(&path).map_err(|error| Error::file(&path, error))
+    make_private(&path)?;
+    OpenOptions::new().read(true).write(true).open(&path).map_err(|error| Error::file(&path, error))
 }
 
 fn try_lock(database: &Path, file: &File, operation: FlockOperation) -> Result<bool> {

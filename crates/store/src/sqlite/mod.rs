@@ -18,6 +18,8 @@ mod placeholder;
 mod queue;
 mod readers;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};

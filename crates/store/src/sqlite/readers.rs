@@ -120,6 +120,11 @@ impl Reader {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self) {
+        self.conn = None;
+    }
+
     fn run<T>(&mut self, work: impl FnOnce(&mut Conn) -> rusqlite::Result<T>) -> Result<T> {
         let Some(conn) = &mut self.conn else { return Err(Error::unavailable("the connection has failed")) };
         work(conn).map_err(|error| {

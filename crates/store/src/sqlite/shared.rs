@@ -14,7 +14,7 @@ use super::queue::{Outcome, Queue, Turn};
 use crate::{DbStats, Error, Result};
 
 /// Longest time that one caller may keep the connection. Ours keep it for microseconds.
-const LEASE_LIMIT: Duration = Duration::from_secs(5);
+const LEASE_LIMIT: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(5) };
 
 pub(super) struct Shared {
     pub(super) desk: Mutex<Desk>,
@@ -22,6 +22,9 @@ pub(super) struct Shared {
     /// Wakes the writer thread; used with the queue.
     pub(super) wake: Condvar,
     pub(super) counters: Counters,
+    /// Has the writer thread panic before its next commit.
+    #[cfg(test)]
+    pub(super) panic_next: std::sync::atomic::AtomicBool,
 }
 
 /// The connection, and whether the holder of the lease has a savepoint open on it.
@@ -63,6 +66,8 @@ impl Shared {
             queue: Mutex::new(Queue::default()),
             wake: Condvar::new(),
             counters: Counters::default(),
+            #[cfg(test)]
+            panic_next: false.into(),
         }
     }
 

@@ -52,6 +52,8 @@ impl Writer {
             }
             self.shared.queue.lock().open_group(self.batch);
             self.shared.gather();
+            #[cfg(test)]
+            assert!(!self.shared.panic_next.swap(false, Relaxed), "on purpose");
             let group = self.shared.queue.lock().take_group();
             self.end(group);
         }

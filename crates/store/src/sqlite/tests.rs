@@ -1,0 +1,168 @@
+//! The engine when things go wrong that callers cannot bring about.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+use super::*;
+use crate::{Error, Param};
+
+const INSERT: &str = "INSERT INTO log (id) VALUES ($1)";
+
+async fn engine(folder: &Path) -> Engine {
+    let engine = Engine::open(&SqliteOptions::new(folder.join("data/auth.db"))).unwrap();
+    let mut lease = engine.begin().await.unwrap();
+    lease.execute("CREATE TABLE log (id BIGINT PRIMARY KEY NOT NULL)", &[]).unwrap();
+    lease.commit().await.unwrap();
+    engine
+}
+
+async fn add(engine: &Engine, id: i64) -> Result<()> {
+    let mut lease = engine.begin().await?;
+    lease.execute(INSERT, &[id.into()])?;
+    lease.commit().await
+}
+
+async fn ids(engine: &Engine) -> Vec<i64> {
+    let rows = engine.read().await.unwrap().query("SELECT id FROM log ORDER BY id", &[]).unwrap();
+    rows.iter().map(|row| row.int(0).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_never_ended_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let mut first = engine.begin().await.unwrap();
+    first.execute(INSERT, &[Param::Int(1)]).unwrap();
+    let first_done = first.commit();
+    let mut held = None;
+    // Both are in one group: the first waits for a commit that the second keeps from happening.
+    let second = async {
+        let mut lease = engine.begin().await.unwrap();
+        lease.execute(INSERT, &[Param::Int(2)]).unwrap();
+        held = Some(lease);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        () = second => unreachable!("it never ends"),
+        result = first_done => result.unwrap(),
+    }
+    // The lease was taken back, or the first would still wait.
+    add(&engine, 3).await.unwrap();
+    let mut held = held.unwrap();
+    assert!(matches!(held.execute(INSERT, &[Param::Int(4)]), Err(Error::Unavailable(_))));
+    assert!(matches!(held.commit().await, Err(Error::Unavailable(_))));
+    assert_eq!(ids(&engine).await, [1, 3]);
+    assert_eq!(engine.stats().overdue, 1);
+}
+
+#[tokio::test]
+async fn a_granted_turn_that_nobody_takes_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let (ticket, turn) = engine.shared.join().unwrap();
+    add(&engine, 1).await.unwrap();
+    assert!(!engine.shared.queue.lock().holds(ticket));
+    assert!(engine.shared.open(ticket).is_err());
+    drop(turn);
+    assert_eq!(ids(&engine).await, [1]);
+}
+
+#[tokio::test]
+async fn an_engine_whose_disk_was_away_recovers_by_itself() {
+    // DB-06
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    add(&engine, 1).await.unwrap();
+    engine.shared.desk.lock().conn = None;
+    let (there, away) = (folder.path().join("data"), folder.path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(add(&engine, 2).await, Err(Error::Unavailable(_))));
+    }
+    std::fs::rename(&away, &there).unwrap();
+    add(&engine, 3).await.unwrap();
+    assert_eq!(ids(&engine).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn an_io_error_fails_the_whole_group_and_the_next_has_a_new_connection() {
+    // CR-04: what SQLite may have taken back by itself is not acknowledged.
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let mut first = engine.begin().await.unwrap();
+    first.execute(INSERT, &[Param::Int(1)]).unwrap();
+    let (ticket, turn) = engine.shared.join().unwrap();
+    let first = first.commit();
+    let second = async {
+        turn.await.unwrap().unwrap();
+        engine.shared.open(ticket).unwrap();
+        let failed = engine.shared.run(ticket, |_| -> rusqlite::Result<()> {
+            Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_READ), None))
+        });
+        assert!(matches!(failed, Err(Error::Unavailable(_))));
+        assert!(engine.shared.run(ticket, |_| Ok(())).is_err(), "the transaction went on");
+        engine.shared.give_back(ticket);
+    };
+    let (first, ()) = tokio::join!(first, second);
+    assert!(matches!(first, Err(Error::Unavailable(_))));
+    add(&engine, 2).await.unwrap();
+    assert_eq!(ids(&engine).await, [2]);
+    assert_eq!(engine.stats().failed_groups, 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_ends_the_groups_transaction_fails_the_group() {
+    for sql in ["COMMIT", "ROLLBACK"] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(folder.path()).await;
+        let mut lease = engine.begin().await.unwrap();
+        assert!(lease.execute(sql, &[]).is_err());
+        assert!(lease.execute(INSERT, &[Param::Int(1)]).is_err());
+        assert!(lease.commit().await.is_err());
+        add(&engine, 2).await.unwrap();
+        assert_eq!(ids(&engine).await, [2]);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_on_the_writer_thread_costs_one_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let mut lease = engine.begin().await.unwrap();
+    lease.execute(INSERT, &[Param::Int(1)]).unwrap();
+    engine.shared.panic_next.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(matches!(lease.commit().await, Err(Error::Unavailable(_))));
+    add(&engine, 2).await.unwrap();
+    assert_eq!(ids(&engine).await, [2]);
+    engine.close().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_fails_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine =
+        Engine::open(&SqliteOptions { readers: 1, ..SqliteOptions::new(folder.path().join("auth.db")) });
+    let engine = engine.unwrap();
+    let mut reader = engine.read().await.unwrap();
+    assert!(matches!(reader.query("SELECT nothing", &[]), Err(Error::Statement(_))));
+    reader.query("SELECT 1", &[]).unwrap();
+    reader.spoil();
+    assert!(matches!(reader.query("SELECT 1", &[]), Err(Error::Unavailable(_))));
+    drop(reader);
+    assert_eq!(engine.read().await.unwrap().query("SELECT 1", &[]).unwrap().len(), 1);
+}
+
+#[test]
+fn only_what_may_have_harmed_a_connection_ends_it() {
+    let of = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+    assert_eq!(of(ffi::SQLITE_FULL).sqlite_error_code(), Some(ErrorCode::DiskFull));
+    for code in [ffi::SQLITE_FULL, ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_BUSY] {
+        assert!(!failure::spoils_connection(&of(code)));
+    }
+    for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOMEM, ffi::SQLITE_READONLY] {
+        assert!(failure::spoils_connection(&of(code)));
+    }
+}

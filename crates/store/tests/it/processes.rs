@@ -1,0 +1,56 @@
+//! The command line and a server work on one file at the same time.
+
+use crate::child;
+use crate::given::{add, ids, number, open, scratch};
+
+const EACH: i64 = 150;
+
+#[tokio::test]
+#[ignore = "a child of two_processes_write_at_the_same_time"]
+async fn child_adds_rows() {
+    let Some(path) = child::database() else { return };
+    let db = open(path, 8).await;
+    for id in 10_000..10_000 + EACH {
+        add(&db, id).await.unwrap();
+    }
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_write_at_the_same_time() {
+    let scratch = scratch(32).await;
+    let path = scratch.path();
+    let other =
+        std::thread::spawn(move || child::succeed(child::command("processes::child_adds_rows", &path)));
+    let tasks: Vec<_> = (0..4)
+        .map(|task| {
+            let db = scratch.db.clone();
+            tokio::spawn(async move {
+                for id in 0..EACH {
+                    add(&db, task * EACH + id).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    tokio::task::spawn_blocking(|| other.join().unwrap()).await.unwrap();
+    assert_eq!(ids(&scratch.db).await.len() as i64, 5 * EACH);
+    assert_eq!(number(&scratch.db, "SELECT COUNT(*) FROM log WHERE id >= 10000").await, EACH);
+}
+
+#[tokio::test]
+async fn a_writer_elsewhere_is_waited_for() {
+    let scratch = scratch(32).await;
+    let other = open(scratch.path(), 32).await;
+    let mut held = other.begin().await.unwrap();
+    crate::given::insert(&mut held, 1).await.unwrap();
+    let db = scratch.db.clone();
+    let waiting = tokio::spawn(async move { add(&db, 2).await });
+    // Reads do not wait for it.
+    assert_eq!(ids(&scratch.db).await, Vec::<i64>::new());
+    held.commit().await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(ids(&other).await, [1, 2]);
+}
