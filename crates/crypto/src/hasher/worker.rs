@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::queue::{Job, Queue, Work};
 use super::{Cause, HasherConfig, HasherStats, Lane};
 use crate::password::Arena;
+use crate::random;
 
 /// How much nicer than the rest of the process the threads are.
 #[cfg(target_os = "linux")]
@@ -138,6 +139,8 @@ pub(super) fn spawn(number: usize, shared: Arc<Shared>) -> std::io::Result<()> {
 
 fn run(shared: &Shared) {
     lower_priority();
+    // The first use in a process seeds the generator, which takes some 20 ms: here it delays neither start nor request.
+    let _: [u8; 1] = random::fill();
     let mut arena = Arena::new(shared.config.params.memory_kib());
     while let Some(Job { oversized, work, .. }) = shared.next(&mut arena) {
         // A panic is an error of ours in one job: its caller learns that the answer is gone, the others go on.
