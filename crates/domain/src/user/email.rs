@@ -147,3 +147,6 @@ fn is_literal(domain: &str) -> bool {
     address.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
         && (Ipv4Addr::from_str(address).is_ok() || Ipv6Addr::from_str(address).is_ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,11 +39,14 @@ fn label_to_ascii(label: &str) -> Option<String> {
 
 /// RFC 3491: map, normalise, refuse prohibited characters and mixed directions.
 fn nameprep(label: &str) -> Option<String> {
-    let mapped: String = label
-        .chars()
-        .filter(|c| !tables::commonly_mapped_to_nothing(*c))
-        .flat_map(tables::case_fold_for_nfkc)
-        .collect();
+    let mut mapped = String::with_capacity(label.len());
+    for c in label.chars().filter(|c| !tables::commonly_mapped_to_nothing(*c)) {
+        // The table knows Unicode 3.2; Python lower-cases later letters.
+        match tables::unassigned_code_point(c) {
+            true => mapped.extend(c.to_lowercase()),
+            false => mapped.extend(tables::case_fold_for_nfkc(c)),
+        }
+    }
     let normal = nfkc_unicode_3_2(&mapped);
     (!normal.chars().any(is_prohibited) && has_one_direction(&normal)).then_some(normal)
 }
@@ -133,4 +136,45 @@ fn adapt(delta: u32, points: u32, first: bool) -> u32 {
         k += 36;
     }
     k + 36 * delta / (delta + 38)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_encoded_as_in_rfc_3492() {
+        // Section 7.1: (A) Arabic, (B) Chinese, (D) Czech, (L) Japanese with ASCII, (S) ASCII only beside.
+        for (label, encoded) in [
+            ("ليهمابتكلموشعربي؟", "egbpdaj6bu4bxfgehfvwxn"),
+            ("他们为什么不说中文", "ihqwcrb4cv8a8dqg056pqjye"),
+            ("pročprostěnemluvíčesky", "proprostnemluvesky-uyb24dma41a"),
+            ("3年b組金八先生", "3b-ww4c5e180e575a65lsy2b"),
+        ] {
+            assert_eq!(punycode(label).as_deref(), Some(encoded));
+        }
+    }
+
+    #[test]
+    fn domains_are_mapped_as_python_maps_them() {
+        for (domain, ascii) in [
+            ("exämple.com", Some("xn--exmple-cua.com")),
+            ("例子.测试", Some("xn--fsqu00a.xn--0zwm56d")),
+            ("BÜCHER。ex．com", Some("xn--bcher-kva.ex.com")),
+            ("straße.de", Some("strasse.de")),
+            ("exam\u{200b}ple.com", Some("example.com")),
+            ("b\u{212a}.com.", Some("bk.com.")),
+            ("אב.com", Some("xn--4dbc.com")),
+            ("אaב.com", None),
+            ("ä..com", None),
+            ("ä\u{a0}.com", Some("xn-- -zfa.com")),
+            ("ä\u{1680}.com", None),
+            ("ä\u{202e}.com", None),
+            ("xn--ä.com", None),
+            ("example.com", None),
+        ] {
+            assert_eq!(to_ascii(domain).as_deref(), ascii, "{domain}");
+        }
+        assert_eq!(to_ascii(&("ä".repeat(63) + ".com")), None, "the encoded label is too long");
+    }
 }
