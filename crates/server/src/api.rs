@@ -1,0 +1,26 @@
+//! The handlers: take the request apart, call one use case, shape the answer. Types of requests and answers stand beside
+//! their handler; the OpenAPI document is made from them.
+
+pub(crate) mod docs;
+pub(crate) mod health;
+pub(crate) mod login;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod verify;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A failure that is not about fields.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Detail {
+    /// What went wrong, for people.
+    pub(crate) detail: String,
+    /// What went wrong, for programs; not every failure has one.
+    pub(crate) code: Option<String>,
+}
+
+/// Faulty fields, each with its messages.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "username": ["This field is required."] }))]
+pub(crate) struct FieldErrors(#[schema(inline)] std::collections::BTreeMap<String, Vec<String>>);

@@ -1,0 +1,59 @@
+//! The OpenAPI document, and the page that shows it. Everything the page loads is in the binary.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::body::Body;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use utoipa_swagger_ui::Config;
+
+use crate::answer;
+use crate::error::Error;
+
+/// Scripts only from here; the viewer sets style attributes and draws inline images (HB-05).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = crate::openapi::document();
+    serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default()
+});
+
+pub(crate) async fn openapi() -> Response {
+    answer::json_bytes(StatusCode::OK, DOCUMENT.clone())
+}
+
+/// The viewer's links are relative, so its page needs the slash.
+pub(crate) async fn redirect() -> Redirect {
+    Redirect::permanent("/docs/")
+}
+
+pub(crate) async fn page() -> Response {
+    asset("index.html")
+}
+
+pub(crate) async fn file(Path(name): Path<String>) -> Response {
+    asset(&name)
+}
+
+fn asset(name: &str) -> Response {
+    let config = Arc::new(Config::from("../openapi.json"));
+    let Ok(Some(file)) = utoipa_swagger_ui::serve(name, config) else {
+        return Error::NotFound.into_response();
+    };
+    let mut response = Response::new(Body::from(file.bytes.into_owned()));
+    let headers = response.headers_mut();
+    if let Ok(kind) = HeaderValue::from_str(&with_charset(&file.content_type)) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn with_charset(kind: &str) -> String {
+    if kind.starts_with("text/") { format!("{kind}; charset=utf-8") } else { kind.to_owned() }
+}

@@ -1,0 +1,102 @@
+use axum::extract::{Request, State};
+use axum::response::Response;
+use domain::field::{self, Field, Message};
+use domain::user::{EmailAddress, Username};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use service::register::Input;
+use utoipa::ToSchema;
+
+use crate::answer;
+use crate::endpoint::{self, About, Api, Call};
+use crate::error::Error;
+use crate::extract::value::Value;
+
+pub(crate) const ABOUT: About = About { name: "User Registration", description: "", reads_bearer: true };
+
+/// DRF's e-mail field has one message for everything that is no address, other types included.
+const INVALID_EMAIL: &str = "Enter a valid email address.";
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
+pub(crate) struct RegisterRequest {
+    /// Letters, digits and @/./+/-/_ only.
+    #[schema(example = "username", min_length = 1, max_length = 150)]
+    username: String,
+    /// May be blank; such an account cannot recover its password.
+    #[schema(example = "user@example.com", max_length = 254)]
+    email: String,
+    #[schema(example = "password", min_length = 1, max_length = 128, format = Password)]
+    password: String,
+}
+
+/// The account as it was stored.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RegisterResponse {
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "username")]
+    username: String,
+    #[schema(example = "user@example.com")]
+    email: String,
+}
+
+/// Creates an account. All faulty fields are reported at once.
+#[utoipa::path(
+    post,
+    path = "/register/",
+    tag = "accounts",
+    operation_id = "register",
+    request_body(content(
+        (RegisterRequest = "application/json"),
+        (RegisterRequest = "application/x-www-form-urlencoded"),
+        (RegisterRequest = "multipart/form-data"),
+    )),
+    responses(
+        (status = 201, description = "The account exists.", body = RegisterResponse),
+        (status = 400, description = "Fields are faulty, or the name is taken.", body = super::FieldErrors),
+        (status = 401, description = "The request carries an Authorization header that is not good.",
+         body = super::Detail),
+        (status = 429, description = "Too many registrations; see Retry-After.", body = super::Detail),
+        (status = 503, description = "Too many passwords are being hashed; see Retry-After.", body = super::Detail),
+    )
+)]
+pub(crate) async fn register(State(api): State<Api>, request: Request) -> Response {
+    endpoint::post(api, &ABOUT, request, create).await
+}
+
+async fn create(api: Api, call: Call) -> Result<Response, Error> {
+    let [username, email, password] = call.fields(["username", "email", "password"])?;
+    let input = Input {
+        username: owned(username.text_or(field::NOT_A_STRING, Username::messages_with_surrogate)),
+        email: owned(email.text_or(INVALID_EMAIL, EmailAddress::messages_with_surrogate)),
+        password: password_field(password),
+    };
+    let user = service::register::register(&api.app, &call.caller, input).await?;
+    let answer = RegisterResponse {
+        id: user.id.get(),
+        username: user.username.as_str().to_owned(),
+        email: user.email.as_str().to_owned(),
+    };
+    Ok(answer::json(StatusCode::CREATED, &answer))
+}
+
+fn owned(text: Result<std::borrow::Cow<'_, str>, Vec<Message>>) -> Field {
+    text.map(std::borrow::Cow::into_owned)
+}
+
+/// The longest password that the protocol takes, in characters.
+const MAX_PASSWORD: usize = 128;
+
+fn password_field(value: Value<'_>) -> Field {
+    let with_surrogate = |text: &str, unit| {
+        let mut messages = Vec::new();
+        if text.chars().count() > MAX_PASSWORD {
+            messages.push(field::too_long(MAX_PASSWORD));
+        }
+        messages.extend(field::text_with_surrogate(text, unit));
+        messages
+    };
+    owned(value.text_or(field::NOT_A_STRING, with_surrogate))
+}

@@ -1,0 +1,70 @@
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use domain::field::FieldErrors;
+use http::StatusCode;
+use serde::Deserialize;
+use service::Kind;
+use utoipa::ToSchema;
+
+use crate::answer;
+use crate::endpoint::{self, About, Api, Call};
+use crate::error::Error;
+
+pub(crate) const ABOUT: About = About {
+    name: "Token Verify",
+    description: "Takes a token and indicates if it is valid.",
+    reads_bearer: false,
+};
+
+/// A token to be judged.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
+pub(crate) struct VerifyRequest {
+    /// An access or refresh token.
+    token: String,
+}
+
+/// Whether a token is good: well signed, not expired, of a session that has not ended and of an active user.
+#[utoipa::path(
+    post,
+    path = "/verify/",
+    tag = "tokens",
+    operation_id = "verify",
+    request_body(content(
+        (VerifyRequest = "application/json"),
+        (VerifyRequest = "application/x-www-form-urlencoded"),
+        (VerifyRequest = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "The token is good.", body = Object, example = json!({})),
+        (status = 400, description = "The token is not good, or the request is faulty.",
+         body = super::Detail, example = json!({ "detail": "Token is invalid", "code": "token_not_valid" })),
+        (status = 401, description = "As 400, when the operator chose this status for tokens that are not good.",
+         body = super::Detail),
+        (status = 503, description = "That cannot be told now; see Retry-After.", body = super::Detail),
+    )
+)]
+pub(crate) async fn verify(State(api): State<Api>, request: Request) -> Response {
+    endpoint::post(api, &ABOUT, request, judge).await
+}
+
+async fn judge(api: Api, call: Call) -> Result<Response, Error> {
+    let [token] = call.fields(["token"])?;
+    let token = token.char_field().map_err(|messages| FieldErrors::of("token", messages))?;
+    match service::verify::verify(&api.app, &call.caller, &token).await {
+        Ok(()) => Ok(answer::json_bytes(StatusCode::OK, Bytes::from_static(b"{}"))),
+        Err(error) if error.kind == Kind::TokenInvalid => Err(Error::TokenRefused(api.refusal(), error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Api {
+    /// The status for a token that is not good.
+    fn refusal(&self) -> StatusCode {
+        match self.settings.verify_invalid_status {
+            401 => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What happens to every request before and after its handler, in one place and one pass.
+//!
+//! Before: the request gets a name and the address of its client; what is too large, ambiguous, of a foreign host or
+//! beyond what we can carry is refused; preflights are answered. After: security headers, CORS, metrics and a line in the
+//! log. A handler that panics or takes too long is cut off here.
+//!
+//! This is a single hand-written service, not a stack of layers: it stands before every token check, and each boxed layer
+//! costs about as much as the check itself.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use tower::Service;
+
+use crate::error::{self, Error};
+use crate::extract::body::within;
+use crate::metrics::HttpMetrics;
+use crate::request_id::{self, RequestIds};
+use crate::routes::Route;
+use crate::settings::ServerSettings;
+use crate::{client, cors, headers, host, path};
+
+/// Path and query, in bytes (IN-01).
+const MAX_URI: usize = 8 * 1024;
+/// Header names and values, in bytes, and header fields.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+const MAX_HEADER_FIELDS: usize = 100;
+
+/// A router with everything around it that every request needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    router: Router,
+    settings: ServerSettings,
+    policy: cors::Policy,
+    ids: RequestIds,
+    metrics: Arc<HttpMetrics>,
+    in_flight: AtomicUsize,
+    warned_of_proxy: AtomicBool,
+}
+
+/// What the handlers are told of a request beside what it says itself.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) request_id: String,
+    pub(crate) client: IpAddr,
+}
+
+impl Context {
+    /// Of a request that did not come through the edge; only a test of a bare router makes one.
+    pub(crate) fn unknown() -> Self {
+        Self { request_id: String::new(), client: IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+    }
+}
+
+/// What is remembered of a request for its answer.
+struct Asked {
+    started: Instant,
+    method: Method,
+    route: Route,
+    id: HeaderValue,
+    origin: Option<HeaderValue>,
+    client: IpAddr,
+    https: bool,
+    preflight: bool,
+}
+
+impl Edge {
+    /// Puts the edge around a router.
+    #[must_use]
+    pub fn around(router: Router, settings: ServerSettings) -> Self {
+        Self(Arc::new(Inner {
+            router,
+            policy: cors::Policy::new(&settings.cors),
+            ids: RequestIds::new(),
+            metrics: Arc::default(),
+            in_flight: AtomicUsize::new(0),
+            warned_of_proxy: AtomicBool::new(false),
+            settings,
+        }))
+    }
+
+    pub(crate) fn settings(&self) -> &ServerSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn metrics(&self) -> Arc<HttpMetrics> {
+        Arc::clone(&self.0.metrics)
+    }
+
+    /// Answers a request of the peer of a connection.
+    pub async fn handle(&self, mut request: Request<Body>, peer: IpAddr) -> Response {
+        let this = &*self.0;
+        let (asked, context) = this.note(&mut request, peer);
+        let _guard = InFlight::new(&this.in_flight);
+        let response = match this.refuse(&request, asked.route) {
+            Some(refusal) => refusal.into_response(),
+            None if asked.preflight => Response::new(Body::empty()),
+            None => {
+                request.extensions_mut().insert(context);
+                this.run(request).await
+            }
+        };
+        this.finish(&asked, response)
+    }
+}
+
+impl Inner {
+    /// Names the request and finds out whose it is.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the duration of a request is a metric, no rule depends on it"
+    )]
+    fn note(&self, request: &mut Request<Body>, peer: IpAddr) -> (Asked, Context) {
+        let started = Instant::now();
+        path::normalise(request.uri_mut());
+        let trusted = &self.settings.trusted_proxies;
+        let (client, proxied) = if trusted.is_empty() {
+            (peer.to_canonical(), false)
+        } else {
+            let proxied = client::is_trusted(peer.to_canonical(), trusted);
+            (client::address(peer, request.headers(), trusted), proxied)
+        };
+        if !proxied && client::looks_like_a_proxy(peer, request.headers()) {
+            self.warn_of_proxy(peer);
+        }
+        let given = if proxied { request_id::given(request.headers()) } else { None };
+        let request_id = given.unwrap_or_else(|| self.ids.next());
+        let asked = Asked {
+            started,
+            method: request.method().clone(),
+            route: Route::of(request.uri().path()),
+            id: HeaderValue::from_str(&request_id).unwrap_or(HeaderValue::from_static("")),
+            origin: cors::origin(request.headers()).cloned(),
+            client,
+            https: proxied && client::is_https(request.headers()),
+            preflight: cors::is_preflight(request.method(), request.headers()),
+        };
+        (asked, Context { request_id, client })
+    }
+
+    /// Whether the request is not even looked at by a handler.
+    fn refuse(&self, request: &Request<Body>, route: Route) -> Option<Error> {
+        let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+        if uri > MAX_URI {
+            return Some(Error::UriTooLong);
+        }
+        if !headers_fit(request.headers()) {
+            return Some(Error::HeadersTooLarge);
+        }
+        if !names_one_host(request) {
+            return Some(Error::Malformed("The request must name one host.".into()));
+        }
+        if self.settings.loopback_hosts_only && !host::is_loopback(request) {
+            return Some(Error::Malformed(
+                "The development mode answers only to names of this machine.".into(),
+            ));
+        }
+        // Whoever asks whether the process lives must hear it also when there is much to do.
+        let overloaded = self.in_flight.load(Ordering::Relaxed) > self.settings.max_in_flight;
+        (overloaded && route != Route::Healthz).then_some(Error::Overloaded)
+    }
+
+    /// Lets the handler answer.
+    async fn run(&self, request: Request<Body>) -> Response {
+        let answer = within(self.settings.request_timeout, self.router.clone().call(request));
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Some(Ok(response))) => response,
+            Ok(Some(Err(never))) => match never {},
+            Ok(None) => Error::TooSlow.into_response(),
+            // What a panic says may hold secrets (LA-02); the name of the request leads to it.
+            Err(_) => error::internal(),
+        }
+    }
+
+    fn finish(&self, asked: &Asked, response: Response) -> Response {
+        let mut response = if response.status().is_server_error() {
+            headers::server_error(&asked.id, response)
+        } else {
+            response
+        };
+        if asked.preflight && response.status().is_success() {
+            headers::preflight(&asked.id, response.headers_mut());
+        } else {
+            headers::secure(&asked.id, asked.https, response.headers_mut());
+        }
+        if let Some(origin) = &asked.origin {
+            self.policy.apply(&asked.method, origin, response.headers_mut());
+        }
+        let elapsed = asked.started.elapsed();
+        self.metrics.record(asked.route, response.status(), elapsed);
+        log(asked, response.status().as_u16(), elapsed.as_micros());
+        response
+    }
+
+    fn warn_of_proxy(&self, peer: IpAddr) {
+        if !self.warned_of_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                peer.address = %peer,
+                "a peer on a private network sends X-Forwarded-For but is no trusted proxy: all its clients count as one; \
+                 if it is your gateway, add it to TRUSTED_PROXIES"
+            );
+        }
+    }
+}
+
+/// The line about a request. It names the route, never the path or query: secrets have been seen in both (LA-02).
+/// Checks and probes that succeed are many and say nothing.
+fn log(asked: &Asked, status: u16, elapsed: u128) {
+    let id = asked.id.to_str().unwrap_or_default();
+    let method = if asked.method.as_str().len() <= 7 { asked.method.as_str() } else { "other" };
+    let quiet = status < 300 && matches!(asked.route, Route::Verify | Route::Healthz | Route::Readyz);
+    if quiet {
+        tracing::debug!(
+            request.id = id, http.method = method, http.route = asked.route.template(), http.status = status,
+            client.address = %asked.client, duration_us = elapsed, "request"
+        );
+    } else {
+        tracing::info!(
+            request.id = id, http.method = method, http.route = asked.route.template(), http.status = status,
+            client.address = %asked.client, duration_us = elapsed, "request"
+        );
+    }
+}
+
+fn headers_fit(headers: &HeaderMap) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    bytes <= MAX_HEADER_BYTES && headers.len() <= MAX_HEADER_FIELDS
+}
+
+/// RFC 9112 section 3.2: a request of HTTP/1.1 has one Host header; older ones may have none (IN-06).
+fn names_one_host(request: &Request<Body>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match hosts.next() {
+        Some(_) => hosts.next().is_none(),
+        None => request.version() < Version::HTTP_11,
+    }
+}
+
+/// Counts a request while it is in work; a client that leaves drops it.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// For tests and other servers. The peer is taken from axum's [`ConnectInfo`], or is this machine.
+impl Service<Request<Body>> for Edge {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let edge = self.clone();
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Box::pin(async move { Ok(edge.handle(request, peer).await) })
+    }
+}

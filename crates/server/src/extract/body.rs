@@ -1,0 +1,126 @@
+//! The bytes of a request body, bounded in size while they come in and in time.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use crate::error::Error;
+
+/// The largest body, in bytes, of the routes that take names, passwords and tokens (IN-01).
+pub(crate) const MAX_BODY: usize = 16 * 1024;
+
+/// Reads a body whole.
+///
+/// # Errors
+/// 413 for more than [`MAX_BODY`] bytes, 408 when it takes longer than `time`, 400 when the client breaks off.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, time: Duration) -> Result<Bytes, Error> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Error::BodyTooLarge);
+    }
+    within(time, collect(body)).await.unwrap_or(Err(Error::BodyTimeout))
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, Error> {
+    let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+    if first.len() > MAX_BODY {
+        return Err(Error::BodyTooLarge);
+    }
+    // Nearly always the whole body comes in one piece.
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut all = BytesMut::from(first);
+    while let Some(piece) = next(&mut body).await? {
+        if all.len() + piece.len() > MAX_BODY {
+            return Err(Error::BodyTooLarge);
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(all.freeze())
+}
+
+/// The next piece of data; trailers are dropped.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Error> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Error::Malformed("The request body ended early.".into())),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// What a future gives, when it gives it in time. No timer is made for a future that is ready at once.
+pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let at_once = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    match at_once {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => tokio::time::timeout(time, future).await.ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    fn pieces(sizes: &[usize]) -> Body {
+        let pieces: Vec<Result<Bytes, std::io::Error>> =
+            sizes.iter().map(|size| Ok(Bytes::from(vec![b'a'; *size]))).collect();
+        Body::from_stream(stream::iter(pieces))
+    }
+
+    async fn length(body: Body) -> Result<usize, Error> {
+        read(&HeaderMap::new(), body, TIME).await.map(|bytes| bytes.len())
+    }
+
+    // IN-01
+    #[tokio::test]
+    async fn bodies_end_at_the_limit() {
+        assert_eq!(length(Body::empty()).await.ok(), Some(0));
+        assert_eq!(length(Body::from(vec![b'a'; MAX_BODY])).await.ok(), Some(MAX_BODY));
+        assert_eq!(length(pieces(&[MAX_BODY - 1, 0, 1])).await.ok(), Some(MAX_BODY));
+        assert!(matches!(length(Body::from(vec![b'a'; MAX_BODY + 1])).await, Err(Error::BodyTooLarge)));
+        assert!(matches!(length(pieces(&[MAX_BODY, 1])).await, Err(Error::BodyTooLarge)));
+    }
+
+    // IN-01
+    #[tokio::test]
+    async fn an_endless_body_is_cut_and_an_announced_one_is_not_read() {
+        let endless =
+            Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[0; 100]))));
+        assert!(matches!(length(endless).await, Err(Error::BodyTooLarge)));
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, http::HeaderValue::from(MAX_BODY + 1))]);
+        assert!(matches!(read(&headers, never, TIME).await, Err(Error::BodyTooLarge)));
+    }
+
+    // IN-02
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_is_cut() {
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        assert!(matches!(read(&HeaderMap::new(), never, TIME).await, Err(Error::BodyTimeout)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_an_error() {
+        let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))]);
+        assert!(matches!(length(Body::from_stream(broken)).await, Err(Error::Malformed(_))));
+    }
+}
