@@ -84,19 +84,26 @@ impl fmt::Display for Jti {
 fn parse_hex(text: &str) -> Option<[u8; 16]> {
     let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
     let mut bytes = [0; 16];
+    let mut wrong = 0;
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
+        let (high, low) = (HEX_VALUES[usize::from(pair[0])], HEX_VALUES[usize::from(pair[1])]);
+        wrong |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(bytes)
+    // Digits have values below 16, so anything above comes from a character that is none.
+    (wrong < 16).then_some(bytes)
 }
 
-fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// The value of each character as a lower-case hex digit; 255 for those that are none. On the path of every token check.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut n = 0;
+    while n < 16 {
+        values[b"0123456789abcdef"[n] as usize] = n as u8;
+        n += 1;
     }
-}
+    values
+};
 
 fn write_hex(bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut digits = [0; 32];

@@ -47,7 +47,9 @@ impl Members {
 
 /// Any fault in the text or in the type of a member of ours is "invalid": the clients were never told more.
 pub(super) fn members(payload: &[u8]) -> Result<Members, TokenFault> {
-    let mut json = serde_json::Deserializer::from_slice(payload);
+    // One check of the whole text is cheaper than one of every string in it.
+    let text = str::from_utf8(payload).map_err(|_| TokenFault::Invalid)?;
+    let mut json = serde_json::Deserializer::from_str(text);
     let members = json.deserialize_map(PayloadVisitor).map_err(|_| TokenFault::Invalid)?;
     json.end().map_err(|_| TokenFault::Invalid)?;
     Ok(members)
