@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::chain;
 use crate::sqlite::{Engine, Lease, Reader};
 use crate::{Error, Param, Result, Row, meta};
 
@@ -260,11 +261,6 @@ pub async fn prepare_all(db: &Db, statements: &[&'static str]) -> Result<()> {
         tx.prepare(sql).map_err(|error| Error::Statement(format!("{sql}: {}", chain(&error)).into()))?;
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let rest = error.source().map(|source| format!(": {}", chain(source)));
-    format!("{error}{}", rest.unwrap_or_default())
 }
 
 /// Runs something that blocks for long on a thread of its own.

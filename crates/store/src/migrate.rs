@@ -183,3 +183,82 @@ fn checksum(sql: &str) -> String {
     let digest = digest::digest(&digest::SHA256, sql.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn step(version: i64, sql: &'static str) -> Migration {
+        Migration { version, name: "step", sql, compatible_from: version }
+    }
+
+    const META: Migration = step(1, "CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)");
+    const PARENT: Migration = step(
+        2,
+        "CREATE TABLE parent (id BIGINT PRIMARY KEY NOT NULL); INSERT INTO parent VALUES (1);
+         CREATE TABLE child (parent BIGINT NOT NULL REFERENCES parent (id)); INSERT INTO child VALUES (1);",
+    );
+    const REBUILT: Migration = step(
+        3,
+        "CREATE TABLE parent_new (id BIGINT PRIMARY KEY NOT NULL, name TEXT); INSERT INTO parent_new (id) SELECT id FROM parent;
+         DROP TABLE parent; ALTER TABLE parent_new RENAME TO parent;",
+    );
+    const ORPHANS: Migration = step(3, "CREATE TABLE other (id BIGINT); DELETE FROM parent;");
+    const BROKEN: Migration = step(3, "CREATE TABLE other (id BIGINT); CREATE TABLE other (id BIGINT);");
+
+    const ONE: &[Migration] = &[META];
+    const THREE: &[Migration] = &[META, PARENT, REBUILT];
+    const WITH_ORPHANS: &[Migration] = &[META, PARENT, ORPHANS];
+    const WITH_BROKEN: &[Migration] = &[META, PARENT, BROKEN];
+    const WITH_GAP: &[Migration] = &[META, REBUILT];
+
+    fn at(folder: &tempfile::TempDir) -> std::path::PathBuf {
+        let path = folder.path().join("auth.db");
+        std::fs::File::create(&path).unwrap();
+        path
+    }
+
+    fn run(path: &Path, known: &'static [Migration]) -> Result<Report> {
+        migrate_file(path, known, Mode::Auto, Timestamp::from_seconds(1))
+    }
+
+    fn tables(path: &Path) -> i64 {
+        let sqlite = open_plain(path).unwrap();
+        sqlite
+            .query_row("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))
+            .unwrap()
+    }
+
+    #[test]
+    fn pending_steps_run_in_order_and_may_rebuild_what_others_refer_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        assert_eq!(run(&path, ONE).unwrap().version, 1);
+        let report = run(&path, THREE).unwrap();
+        assert_eq!(report, Report { applied: vec!["0002_step".into(), "0003_step".into()], version: 3 });
+        assert_eq!(compatible_from(&open_plain(&path).unwrap()).unwrap(), 3);
+        // The program from before cannot work with it: the last step says so.
+        assert!(matches!(run(&path, ONE), Err(Error::SchemaTooNew { compatible_from: 3, known: 1 })));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_nothing_and_those_before_it_stay() {
+        // DB-05
+        for (list, is_corrupt) in [(WITH_BROKEN, false), (WITH_ORPHANS, true)] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = at(&folder);
+            let error = run(&path, list).unwrap_err();
+            assert_eq!(matches!(error, Error::Corrupt(_)), is_corrupt, "{error}");
+            assert_eq!(tables(&path), 4, "schema_migrations, meta, parent and child");
+            assert_eq!(run(&path, THREE).unwrap().applied, ["0003_step"]);
+        }
+    }
+
+    #[test]
+    fn a_step_that_we_do_not_have_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        run(&path, THREE).unwrap();
+        assert!(matches!(run(&path, WITH_GAP), Err(Error::MigrationChanged(2))));
+    }
+}

@@ -9,6 +9,7 @@ use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{Draft, copy, existing, exists, open_existing, sync, verify};
+use crate::error::chain;
 use crate::migrate::migrate_closed;
 use crate::sqlite::files::{OpenLock, beside, make_folder, pause, resolve, sync_folder};
 use crate::{Error, Result};
@@ -115,7 +116,10 @@ fn read_replaced(database: &Path) -> Result<Option<Replaced>> {
         // Someone who does not take our lock has it open: SQLite's own tool, say.
         Err(Error::Busy) => Err(Error::Refused(NOT_IN_USE.into())),
         Err(error) => {
-            tracing::warn!(%error, "the replaced database cannot be read; a range of user ids is left out");
+            tracing::warn!(
+                error = chain(&error),
+                "the replaced database cannot be read; a range of user ids is left out"
+            );
             Ok(None)
         }
     }

@@ -15,10 +15,15 @@ use crate::{Error, Result};
 
 /// Statements that stay prepared on a connection: more than there are.
 const PREPARED: usize = 192;
-/// How long the writer waits for another process that writes.
-pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a reader waits, on a network thread: readers wait only while another process recovers or closes the file.
-const READER_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a connection waits before it tries a lock again that another process holds. SQLite's own wait grows to
+/// 100 ms, which a process that writes without pause (an import, say) would hardly ever let through.
+const TRY_AGAIN: Duration = Duration::from_millis(1);
+/// How often the writer tries: for about five seconds.
+const WRITER_TRIES: i32 = 5000;
+/// How often a reader tries, on a network thread: readers wait only while another process recovers or closes the file.
+const READER_TRIES: i32 = 500;
+/// Cache of the writer in KiB: what one group changes should fit, or it goes to the log before the commit.
+const WRITER_CACHE: i64 = 8 * 1024;
 /// A WAL larger than this is cut back once it has been copied into the file.
 const WAL_KEEP: i64 = 64 * 1024 * 1024;
 
@@ -39,13 +44,16 @@ pub(super) struct Conn {
 impl Conn {
     /// Opens an existing file.
     pub(super) fn open(path: &Path, role: Role) -> Result<Self> {
-        let sqlite = open_plain(path)?;
-        sqlite.busy_timeout(match role {
-            Role::Writer => WRITER_PATIENCE,
-            Role::Reader => READER_PATIENCE,
-        })?;
+        let mut sqlite = open_plain(path)?;
+        sqlite.busy_handler(Some(match role {
+            Role::Writer => |tries| wait_a_little(tries, WRITER_TRIES),
+            Role::Reader => |tries| wait_a_little(tries, READER_TRIES),
+        }))?;
         sqlite.set_prepared_statement_cache_capacity(PREPARED);
-        enter_wal(&sqlite)?;
+        if role == Role::Writer {
+            enter_wal(&sqlite)?;
+            sqlite.pragma_update(None, "cache_size", -WRITER_CACHE)?;
+        }
         // What a commit has acknowledged survives a power cut: the log is synced with every commit (DB-04).
         sqlite.pragma_update(None, "synchronous", "FULL")?;
         sqlite.pragma_update(None, "fullfsync", true)?;
@@ -116,6 +124,11 @@ pub(crate) fn open_plain(path: &Path) -> Result<Connection> {
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(sqlite)
+}
+
+fn wait_a_little(tries: i32, most: i32) -> bool {
+    pause(TRY_AGAIN);
+    tries < most
 }
 
 /// A path as SQLite takes it: one that begins with `:` would be a database in memory.

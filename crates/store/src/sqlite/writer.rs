@@ -11,6 +11,7 @@ use super::connection::{Conn, Role};
 use super::files::OpenLock;
 use super::queue::Gathered;
 use super::shared::{Desk, Shared};
+use crate::error::chain;
 use crate::{Error, Result};
 
 /// What the thread needs; dropped when it ends, in this order.
@@ -45,7 +46,7 @@ impl Writer {
         while self.wait() {
             let youngest = self.shared.queue.lock().last_ticket();
             if let Err(error) = self.begin() {
-                tracing::warn!(%error, "cannot begin a transaction");
+                tracing::warn!(error = chain(&error), "cannot begin a transaction");
                 // Those who came while this attempt waited get one of their own.
                 self.shared.queue.lock().refuse_until(youngest, &error);
                 continue;
@@ -99,9 +100,9 @@ impl Writer {
             }
             Ok(()) => {}
             // One transaction broke the connection and knows it already; no other was in the group.
-            Err(error) if size == 0 => tracing::warn!(%error, "a write failed"),
+            Err(error) if size == 0 => tracing::warn!(error = chain(error), "a write failed"),
             Err(error) => {
-                tracing::error!(%error, cause = ?std::error::Error::source(error), transactions = size, "a commit failed");
+                tracing::error!(error = chain(error), transactions = size, "a commit failed");
                 counters.rollbacks.fetch_add(size, Relaxed);
                 counters.failed_groups.fetch_add(1, Relaxed);
             }

@@ -2,7 +2,7 @@
 
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
-use store::{Error, change, meta, prepare_all, session, unknown_name, user};
+use store::{Error, change, imported_user, meta, prepare_all, session, unknown_name, user};
 
 use crate::given::scratch;
 
@@ -10,15 +10,26 @@ use crate::given::scratch;
 async fn every_statement_can_be_prepared() {
     let scratch = scratch(16).await;
     migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
-    for statements in [
-        user::STATEMENTS,
-        session::STATEMENTS,
-        change::STATEMENTS,
-        meta::STATEMENTS,
-        unknown_name::STATEMENTS,
-    ] {
+    let nouns = [
+        ("user", user::STATEMENTS),
+        ("imported_user", imported_user::STATEMENTS),
+        ("session", session::STATEMENTS),
+        ("change", change::STATEMENTS),
+        ("meta", meta::STATEMENTS),
+        ("unknown_name", unknown_name::STATEMENTS),
+    ];
+    for (noun, statements) in nouns {
         prepare_all(&scratch.db, statements).await.unwrap();
+        let source =
+            std::fs::read_to_string(format!("{}/src/{noun}.rs", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let written =
+            source.lines().filter(|line| line.starts_with("const ") && line.contains(": &str =")).count();
+        assert_eq!(statements.len(), written, "{noun}::STATEMENTS leaves one out");
     }
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok());
+    let found = texts.filter(|text| text.contains("pub const STATEMENTS")).count();
+    assert_eq!(found, nouns.len(), "a noun is missing above");
 }
 
 #[tokio::test]

@@ -41,6 +41,40 @@ async fn two_processes_write_at_the_same_time() {
 }
 
 #[tokio::test]
+#[ignore = "a child of a_writer_that_never_pauses_lets_others_through"]
+async fn child_writes_without_pause() {
+    let Some(path) = child::database() else { return };
+    let db = open(path, 1).await;
+    for batch in 0.. {
+        let mut tx = db.begin().await.unwrap();
+        for id in 0..500 {
+            crate::given::insert(&mut tx, 1_000_000 + batch * 500 + id).await.unwrap();
+        }
+        if tx.commit().await.is_err() || number(&db, "SELECT COUNT(*) FROM log WHERE id < 0").await > 0 {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_never_pauses_lets_others_through() {
+    let scratch = scratch(32).await;
+    let path = scratch.path();
+    let other = std::thread::spawn(move || {
+        child::succeed(child::command("processes::child_writes_without_pause", &path))
+    });
+    while number(&scratch.db, "SELECT COUNT(*) FROM log").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    for id in 0..30 {
+        add(&scratch.db, id).await.unwrap();
+    }
+    // Tells the child to stop.
+    add(&scratch.db, -1).await.unwrap();
+    tokio::task::spawn_blocking(|| other.join().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_writer_elsewhere_is_waited_for() {
     let scratch = scratch(32).await;
     let other = open(scratch.path(), 32).await;
