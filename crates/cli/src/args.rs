@@ -1,0 +1,225 @@
+//! The command line. No option takes a secret: arguments are visible to every user of the machine (KY-01).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::{self, Mode};
+
+/// The authentication service of a system of services: registers users, logs them in, and hands out tokens that every
+/// other service can check by itself.
+#[derive(Debug, Parser)]
+#[command(name = "bookstore-auth", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.")]
+pub(crate) struct CommandLine {
+    /// A TOML file with settings (also CONFIG_FILE in the environment or in .env)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start for development: this machine only, no configuration needed
+    #[command(after_long_help = config::help(Mode::Dev))]
+    Dev,
+    /// Start for production
+    #[command(after_long_help = config::help(Mode::Serve))]
+    Serve(Serve),
+    /// Show the settings in force and where each comes from; secrets are masked
+    Config(ConfigArgs),
+    /// Bring the database schema up to date
+    Migrate(Migrate),
+    /// Manage accounts; a running server follows within a second
+    #[command(subcommand)]
+    User(User),
+    /// Copy the database to a file, also while the service runs
+    Backup {
+        /// The file to write; it must not exist yet
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database; the service must be stopped
+    Restore {
+        /// A file that `backup` has written
+        file: PathBuf,
+    },
+    /// Bring the users of another system over
+    #[command(subcommand)]
+    Import(Import),
+    /// Print the OpenAPI description of the HTTP interface
+    Openapi,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Ask the service on BIND whether it is alive, for containers
+    Healthcheck,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Take a database that `dev` has made into production, with the accounts in it
+    #[arg(long)]
+    pub(crate) adopt_dev_database: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Whose defaults apply
+    #[arg(long, value_enum, default_value_t = ModeName::Serve)]
+    pub(crate) mode: ModeName,
+    /// Print docs/configuration.md instead
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ModeName {
+    Dev,
+    Serve,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Dev => Self::Dev,
+            ModeName::Serve => Self::Serve,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Only name what is pending; the exit code is 1 if anything is
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Create an account
+    Create(UserCreate),
+    /// List accounts in the order of their ids
+    List(UserList),
+    /// Disable an account: its sessions end, it cannot log in
+    Disable(UserName),
+    /// Enable a disabled account
+    Enable(UserName),
+    /// Set the password of an account; its sessions end
+    SetPassword(UserSetPassword),
+    /// Delete an account for good; its id is never issued again
+    Delete(UserDelete),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserCreate {
+    /// The user name
+    pub(crate) username: String,
+    /// The e-mail address
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) email: String,
+    /// Mark the account as staff
+    #[arg(long)]
+    pub(crate) staff: bool,
+    /// Mark the account as superuser
+    #[arg(long)]
+    pub(crate) superuser: bool,
+    #[command(flatten)]
+    pub(crate) password: PasswordSource,
+    /// Print the account as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordSource {
+    /// Read the password from standard input instead of asking for it
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserList {
+    /// Begin after this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<i64>,
+    /// How many to list
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Print JSON: {"users": [..], "next": ID or null}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserName {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserSetPassword {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+    #[command(flatten)]
+    pub(crate) password: PasswordSource,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserDelete {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// From the SQLite file of a Django service; repeatable, also while that service runs
+    Django(ImportDjango),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportDjango {
+    /// The Django service's SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database: PathBuf,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    // KY-01: no argument anywhere takes a secret.
+    #[test]
+    fn no_argument_takes_a_secret() {
+        fn look(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+                let name = argument.get_id().as_str();
+                assert!(!name.contains("password") && !name.contains("secret"), "{name}");
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&CommandLine::command());
+    }
+}

@@ -1,0 +1,78 @@
+//! One file a command; each has a `run`.
+
+mod backup;
+mod config;
+mod healthcheck;
+mod import;
+mod migrate;
+mod output;
+mod password;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use tokio::runtime::Builder;
+
+use crate::args::{Command, CommandLine};
+use crate::config::{Inputs, Loaded, Mode, Needs, load};
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// What `failure::report` turns into a message and an exit code.
+pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
+    let inputs = Inputs::of_process(line.config);
+    match line.command {
+        Command::Dev => serve::run(&inputs, Mode::Dev, false),
+        Command::Serve(args) => serve::run(&inputs, Mode::Serve, args.adopt_dev_database),
+        Command::Config(args) => config::run(&inputs, &args),
+        Command::Migrate(args) => migrate::run(&inputs, &args),
+        Command::User(command) => user::run(&inputs, command),
+        Command::Backup { file } => backup::backup(&inputs, &file),
+        Command::Restore { file } => backup::restore(&inputs, &file),
+        Command::Import(command) => import::run(&inputs, command),
+        Command::Openapi => openapi(),
+        Command::Completions { shell } => completions(shell),
+        Command::Healthcheck => healthcheck::run(&inputs),
+    }
+}
+
+fn openapi() -> anyhow::Result<ExitCode> {
+    output::print(&(serde_json::to_string_pretty(&server::openapi())? + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "bookstore-auth", &mut script);
+    output::print(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration for a command that works on the database. Oddities are told on standard error.
+fn load_for_database(inputs: &Inputs, mode: Mode) -> anyhow::Result<Loaded> {
+    let loaded = load(inputs, mode, Needs::Database)?;
+    for warning in &loaded.warnings {
+        eprintln!("bookstore-auth: warning: {warning}");
+    }
+    crate::logs::start(crate::config::Log { level: "warn", ..loaded.config.log });
+    Ok(loaded)
+}
+
+/// The file of the database, which must be there already.
+fn existing(database: &std::path::Path) -> anyhow::Result<PathBuf> {
+    let error = || {
+        format!("there is no database at {}: set DATABASE_URL or DATA_DIR to where it is", database.display())
+    };
+    std::fs::metadata(database).with_context(error)?;
+    Ok(database.to_owned())
+}
+
+/// Runs a command's future on this thread.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    Builder::new_current_thread().enable_all().build().context("no runtime for the command")?.block_on(work)
+}

@@ -1,0 +1,136 @@
+//! `dev` and `serve`: runs the service until it is told to stop.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use server::{Cors, Limits, ServerSettings};
+use service::clock::Clock;
+use service::{App, worker};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::output::print;
+use crate::config::{Config, Inputs, Loaded, Mode, Needs, Origins, load};
+use crate::{logs, start};
+
+/// How long the database may take to close after the last request.
+const CLOSING: Duration = Duration::from_secs(10);
+
+pub(super) fn run(inputs: &Inputs, mode: Mode, adopt_dev_database: bool) -> anyhow::Result<ExitCode> {
+    let Loaded { config, warnings } = load(inputs, mode, Needs::Server)?;
+    logs::start(config.log);
+    for warning in warnings {
+        tracing::warn!(event = "configuration", "{warning}");
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(config.worker_threads)
+        .thread_name("net")
+        .enable_all()
+        .build()
+        .context("no runtime for the network")?;
+    runtime.block_on(serve(config, adopt_dev_database))?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(mut config: Config, adopt_dev_database: bool) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    tokio::spawn(stop_on(signals, shutdown.clone()));
+    let listener = listen("BIND", config.bind).await?;
+    let app = open(&mut config, adopt_dev_database).await?;
+    let router = server::router(app.clone(), settings(&config));
+    if let Some(address) = config.metrics_bind {
+        let metrics = TcpListener::bind(address).await.with_context(|| format!("METRICS_BIND {address}"))?;
+        let (router, stopped) = (server::metrics_router(app.clone(), &router), shutdown.clone());
+        tokio::spawn(async move { server::serve(metrics, router, Limits::default(), stopped).await });
+    }
+    let worker = tokio::spawn(worker::run(app.clone()));
+    print(&start_line(&config, &listener)?)?;
+    let served = server::serve(listener, router, Limits::default(), shutdown).await;
+    worker.abort();
+    close(&app).await;
+    served.context("the network failed")
+}
+
+async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "{name} {address} cannot be used (is another program using it? then set {name} to another port)"
+        )
+    })
+}
+
+/// Opens the database and everything on it.
+async fn open(config: &mut Config, adopt_dev_database: bool) -> anyhow::Result<App> {
+    let clock = Clock::system();
+    let db = start::database(config, &clock).await?;
+    start::claim(&db, config, adopt_dev_database).await?;
+    if config.keys.signing.is_none() {
+        config.keys.signing = Some(start::dev_secret(&config.data_dir)?);
+    }
+    start::app(config, db, config.keys.signing.as_ref(), clock).await
+}
+
+/// Cancels at the first signal; ends the process at the second.
+async fn stop_on([mut terminate, mut interrupt]: [Signal; 2], shutdown: CancellationToken) {
+    for first in [true, false] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if first {
+            tracing::info!(event = "stopping", "stopping: requests in work are finished first");
+            shutdown.cancel();
+        }
+    }
+    tracing::warn!(event = "stopped", "stopped at once, at the second signal");
+    std::process::exit(1);
+}
+
+async fn close(app: &App) {
+    app.hasher.shutdown();
+    if tokio::time::timeout(CLOSING, app.db.close()).await.is_err() {
+        tracing::warn!(event = "stopped", "the database did not close in time; nothing acknowledged is lost");
+    }
+    tracing::info!(event = "stopped", "stopped");
+}
+
+fn settings(config: &Config) -> ServerSettings {
+    ServerSettings {
+        verify_invalid_status: config.verify_invalid_status,
+        cors: match &config.origins {
+            Origins::Any => Cors::AnyOrigin,
+            Origins::List(origins) => Cors::List(origins.clone()),
+        },
+        trusted_proxies: config.trusted_proxies.clone(),
+        docs: config.docs,
+        loopback_hosts_only: config.mode == Mode::Dev,
+        ..ServerSettings::default()
+    }
+}
+
+/// Names mode, address, database and API documentation, in one line whatever LOG_LEVEL says.
+fn start_line(config: &Config, listener: &TcpListener) -> anyhow::Result<String> {
+    let address = format!("http://{}", listener.local_addr()?);
+    let database = config.database.display().to_string();
+    let version = env!("CARGO_PKG_VERSION");
+    let docs = config.docs.then(|| format!("{address}/docs"));
+    if config.log.json {
+        let line = serde_json::json!({
+            "level": "INFO", "event": "started", "version": version, "mode": config.mode.to_string(),
+            "address": address, "database": database, "docs": docs,
+        });
+        return Ok(format!("{line}\n"));
+    }
+    let mode = match config.mode {
+        Mode::Dev => "in development mode (not for production)",
+        Mode::Serve => "in production mode",
+    };
+    let docs = docs.unwrap_or_else(|| "off (DOCS=on)".to_owned());
+    Ok(format!("bookstore-auth {version} {mode} on {address}, database {database}, API docs {docs}\n"))
+}

@@ -1,0 +1,266 @@
+//! From the sources to values that the program can use; everything that is wrong is found in one go.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crypto::secret::Secret;
+use ipnet::IpNet;
+
+use super::problem::Problem;
+use super::reader::Reader;
+use super::value::{Deadline, Origins};
+use super::{Mode, Needs, secret};
+
+/// What is in force. `Debug` shows no secret (KY-01).
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) mode: Mode,
+    pub(crate) keys: Keys,
+    pub(crate) bind: SocketAddr,
+    pub(crate) metrics_bind: Option<SocketAddr>,
+    /// The file of the embedded database.
+    pub(crate) database: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    /// Whether the schema is brought up to date at the start.
+    pub(crate) migrate: bool,
+    pub(crate) tokens: Tokens,
+    pub(crate) verify_invalid_status: u16,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: bool,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) origins: Origins,
+    pub(crate) docs: bool,
+    pub(crate) log: Log,
+    pub(crate) hash: Hash,
+    pub(crate) worker_threads: usize,
+    pub(crate) commit_batch: usize,
+    pub(crate) revocation_bound: Duration,
+    pub(crate) feed_max_staleness: Duration,
+}
+
+/// The keys of the tokens.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// `None` in development when none is set, and where a command needs none.
+    pub(crate) signing: Option<Secret>,
+    pub(crate) fallbacks: Vec<Secret>,
+    pub(crate) legacy_until: Deadline,
+}
+
+/// Lifetimes and claims.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    pub(crate) access_lifetime: Duration,
+    pub(crate) refresh_lifetime: Duration,
+    pub(crate) session_lifetime: Duration,
+    pub(crate) refresh_grace: Duration,
+    pub(crate) rotation: bool,
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+}
+
+/// What new passwords must satisfy.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    /// All of Django's validators, or the length alone.
+    pub(crate) full: bool,
+    pub(crate) min_length: usize,
+}
+
+/// The worker threads for hashing.
+#[derive(Debug)]
+pub(crate) struct Hash {
+    pub(crate) threads: usize,
+    pub(crate) queue: usize,
+    pub(crate) max_wait: Duration,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) json: bool,
+    pub(crate) level: &'static str,
+}
+
+/// Reads and checks everything. What is wrong has gone to the reader's problems when this returns.
+pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
+    let data_dir = PathBuf::from(reader.text("DATA_DIR"));
+    let config = Config {
+        mode: reader.mode,
+        keys: keys(reader, needs),
+        bind: reader.address("BIND"),
+        metrics_bind: reader.optional_address("METRICS_BIND"),
+        database: reader.database("DATABASE_URL", &data_dir),
+        migrate: reader.choice("MIGRATE") == "auto",
+        tokens: tokens(reader),
+        verify_invalid_status: if reader.choice("VERIFY_INVALID_STATUS") == "401" { 401 } else { 400 },
+        passwords: Passwords {
+            full: reader.choice("PASSWORD_POLICY") == "full",
+            min_length: reader.count("PASSWORD_MIN_LENGTH"),
+        },
+        throttle: reader.switch("THROTTLE"),
+        trusted_proxies: reader.networks("TRUSTED_PROXIES"),
+        origins: reader.origins("CORS_ALLOWED_ORIGINS"),
+        docs: reader.switch("DOCS"),
+        log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },
+        hash: Hash {
+            threads: reader.count("HASH_THREADS"),
+            queue: reader.count("HASH_QUEUE"),
+            max_wait: reader.duration("HASH_MAX_WAIT"),
+        },
+        worker_threads: reader.count("WORKER_THREADS"),
+        commit_batch: reader.count("COMMIT_BATCH"),
+        revocation_bound: reader.duration("REVOCATION_BOUND"),
+        feed_max_staleness: reader.duration("FEED_MAX_STALENESS"),
+        data_dir,
+    };
+    match config.mode {
+        Mode::Dev => check_dev(&config, &mut reader.problems),
+        Mode::Serve => check_serve(&config, &mut reader.problems),
+    }
+    check_lifetimes(&config, &mut reader.problems);
+    config
+}
+
+fn tokens(reader: &mut Reader<'_>) -> Tokens {
+    Tokens {
+        access_lifetime: reader.duration("ACCESS_TOKEN_LIFETIME"),
+        refresh_lifetime: reader.duration("REFRESH_TOKEN_LIFETIME"),
+        session_lifetime: reader.duration("SESSION_LIFETIME"),
+        refresh_grace: reader.duration("REFRESH_GRACE"),
+        rotation: reader.switch("REFRESH_ROTATION"),
+        issuer: reader.optional_text("ISSUER"),
+        audience: reader.optional_text("AUDIENCE"),
+    }
+}
+
+fn keys(reader: &mut Reader<'_>, needs: Needs) -> Keys {
+    let allow_short = reader.switch("ALLOW_SHORT_SECRET_KEY");
+    let legacy_until = reader.deadline("LEGACY_TOKENS_UNTIL");
+    let signing = signing_key(reader, needs);
+    let fallbacks: Vec<Secret> = reader.secret_list("SECRET_KEY_FALLBACKS");
+    if needs == Needs::Server && reader.mode == Mode::Serve {
+        let named = signing.iter().map(|key| ("SECRET_KEY", key));
+        let named = named.chain(fallbacks.iter().map(|key| ("a key in SECRET_KEY_FALLBACKS", key)));
+        let faults: Vec<Problem> =
+            named.filter_map(|(name, key)| secret::fault(name, key, allow_short)).collect();
+        reader.problems.extend(faults);
+    }
+    if fallbacks.iter().any(|key| Some(key) == signing.as_ref()) {
+        reader.problems.push(Problem::new(
+            "SECRET_KEY_FALLBACKS holds SECRET_KEY itself.",
+            "keep only earlier keys there; SECRET_KEY is the new one.",
+        ));
+    }
+    reader.warnings.extend(signing.iter().filter_map(|key| secret::oddity("SECRET_KEY", key)));
+    Keys { signing, fallbacks, legacy_until }
+}
+
+fn signing_key(reader: &mut Reader<'_>, needs: Needs) -> Option<Secret> {
+    let key = reader.optional_text("SECRET_KEY").map(Secret::from);
+    let file = reader.optional_text("SECRET_KEY_FILE").map(PathBuf::from);
+    if needs == Needs::Database {
+        return None;
+    }
+    match (key, file) {
+        (Some(_), Some(_)) => {
+            let sources = [reader.source("SECRET_KEY"), reader.source("SECRET_KEY_FILE")];
+            reader.problems.push(Problem::new(
+                format!("SECRET_KEY ({}) and SECRET_KEY_FILE ({}) are both set.", sources[0], sources[1]),
+                "keep one of them.",
+            ));
+            None
+        }
+        (Some(key), None) => Some(key),
+        (None, Some(path)) => {
+            secret::from_file(&reader.folder.join(path)).map_err(|problem| reader.problems.push(problem)).ok()
+        }
+        (None, None) if reader.mode == Mode::Serve => {
+            reader.problems.push(Problem::new(
+                "SECRET_KEY is not set.",
+                format!(
+                    "set SECRET_KEY or SECRET_KEY_FILE to the key that your services check tokens with, or {}.",
+                    secret::MAKE_ONE
+                ),
+            ));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn check_dev(config: &Config, problems: &mut Vec<Problem>) {
+    let listeners = [("BIND", Some(config.bind)), ("METRICS_BIND", config.metrics_bind)];
+    for (name, address) in listeners {
+        let Some(address) = address.filter(|address| !address.ip().is_loopback()) else { continue };
+        problems.push(Problem::new(
+            format!("{name} is {address}, but the development mode answers this machine only."),
+            "use a loopback address such as 127.0.0.1, or `bookstore-auth serve`.",
+        ));
+    }
+}
+
+fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
+    if config.origins == Origins::Any {
+        problems.push(Problem::new(
+            "CORS_ALLOWED_ORIGINS is *, which lets every web page use the service.",
+            "list the origins of your front ends, such as https://shop.example.",
+        ));
+    }
+    if config.passwords.min_length < 8 {
+        problems.push(Problem::new(
+            format!("PASSWORD_MIN_LENGTH is {}; fewer than 8 can be guessed.", config.passwords.min_length),
+            "set it to 8 or more.",
+        ));
+    }
+    if let Some(issuer) = config.tokens.issuer.as_deref().filter(|issuer| !is_good_issuer(issuer)) {
+        problems.push(Problem::new(
+            format!("ISSUER is {issuer:?}, an address that is not https."),
+            "write it with https://, or give a plain name.",
+        ));
+    }
+    if config.metrics_bind == Some(config.bind) && config.bind.port() != 0 {
+        problems.push(Problem::new(
+            format!("METRICS_BIND and BIND are both {}.", config.bind),
+            "give the metrics a port of their own, on a private address.",
+        ));
+    }
+}
+
+/// A name without a scheme, an https address, or one of this machine.
+fn is_good_issuer(issuer: &str) -> bool {
+    let Some((scheme, rest)) = issuer.split_once("://") else { return true };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let local =
+        name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" => !host.is_empty(),
+        "http" => local,
+        _ => false,
+    }
+}
+
+fn check_lifetimes(config: &Config, problems: &mut Vec<Problem>) {
+    let tokens = &config.tokens;
+    let pairs = [
+        ("ACCESS_TOKEN_LIFETIME", tokens.access_lifetime, "SESSION_LIFETIME", tokens.session_lifetime),
+        ("REFRESH_TOKEN_LIFETIME", tokens.refresh_lifetime, "SESSION_LIFETIME", tokens.session_lifetime),
+        ("ACCESS_TOKEN_LIFETIME", tokens.access_lifetime, "REFRESH_TOKEN_LIFETIME", tokens.refresh_lifetime),
+        ("REVOCATION_BOUND", config.revocation_bound, "FEED_MAX_STALENESS", config.feed_max_staleness),
+    ];
+    for (short_name, short, long_name, long) in pairs {
+        // Zero stands in for a value that has a fault of its own.
+        if !long.is_zero() && short > long {
+            problems.push(Problem::new(
+                format!(
+                    "{short_name} ({}) is longer than {long_name} ({}).",
+                    super::duration::show(short),
+                    super::duration::show(long)
+                ),
+                format!("lower {short_name} or raise {long_name}."),
+            ));
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Every setting on one page. Parsing, `config`, `--help` and docs/configuration.md are all made from this table.
+//!
+//! To add one: add a row here, read it in `settings.rs`, and run
+//! `cargo run -- config --markdown > docs/configuration.md`. Tests fail until all three are done.
+
+use std::time::Duration;
+
+use super::Mode;
+
+/// What the text of a setting means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// A secret; taken to the letter, never shown.
+    Secret,
+    /// Secrets separated by white space; never shown.
+    SecretList,
+    /// A file or folder.
+    Path,
+    /// `address:port`; `off` where the setting says so.
+    Address {
+        /// Whether the word `off` is allowed.
+        off: bool,
+    },
+    /// `sqlite:path`.
+    Database,
+    /// `15m`, `7d`, `10s`, `500ms`.
+    Duration {
+        /// The shortest allowed.
+        least: Duration,
+        /// The longest allowed.
+        most: Duration,
+    },
+    /// A whole number.
+    Count {
+        /// The smallest allowed.
+        least: usize,
+        /// The largest allowed.
+        most: usize,
+        /// Whether the word `cores` (the number of processor cores) is allowed.
+        cores: bool,
+    },
+    /// `on` or `off`, `true` or `false`.
+    Switch,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Web origins, `*` or `none`.
+    Origins,
+    /// Addresses and networks, or `none`.
+    Networks,
+    /// A date or time in UTC; `auto` or `off`.
+    Deadline,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Its one name: in the environment and `.env` as it stands, in the TOML file in lower case.
+    pub(crate) name: &'static str,
+    /// What its text means.
+    pub(crate) kind: Kind,
+    /// The default in development; empty means not set.
+    pub(crate) dev: &'static str,
+    /// The default in production; empty means not set.
+    pub(crate) serve: &'static str,
+    /// What it does, in a sentence or two.
+    pub(crate) help: &'static str,
+}
+
+impl Setting {
+    /// The default in this mode; empty means not set.
+    pub(crate) fn default_in(&self, mode: Mode) -> &'static str {
+        match mode {
+            Mode::Dev => self.dev,
+            Mode::Serve => self.serve,
+        }
+    }
+
+    /// Whether its value must never be shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret | Kind::SecretList)
+    }
+}
+
+/// The setting of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const fn duration(least: Duration, most: Duration) -> Kind {
+    Kind::Duration { least, most }
+}
+
+const fn days(count: u32) -> Duration {
+    DAY.saturating_mul(count)
+}
+
+const fn count(least: usize, most: usize) -> Kind {
+    Kind::Count { least, most, cores: false }
+}
+
+const fn cores(most: usize) -> Kind {
+    Kind::Count { least: 1, most, cores: true }
+}
+
+/// A row whose default is the same in both modes.
+const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, kind, dev: default, serve: default, help }
+}
+
+/// A row whose defaults differ.
+const fn split(
+    name: &'static str,
+    kind: Kind,
+    (dev, serve): (&'static str, &'static str),
+    help: &'static str,
+) -> Setting {
+    Setting { name, kind, dev, serve, help }
+}
+
+/// The settings of one subject, under the heading they have in the documentation.
+pub(crate) const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "Keys",
+        &[
+            "SECRET_KEY",
+            "SECRET_KEY_FILE",
+            "SECRET_KEY_FALLBACKS",
+            "ALLOW_SHORT_SECRET_KEY",
+            "LEGACY_TOKENS_UNTIL",
+        ],
+    ),
+    ("Where it listens and keeps its data", &["BIND", "METRICS_BIND", "DATABASE_URL", "DATA_DIR", "MIGRATE"]),
+    (
+        "Tokens and sessions",
+        &[
+            "ACCESS_TOKEN_LIFETIME",
+            "REFRESH_TOKEN_LIFETIME",
+            "SESSION_LIFETIME",
+            "REFRESH_GRACE",
+            "REFRESH_ROTATION",
+            "VERIFY_INVALID_STATUS",
+            "ISSUER",
+            "AUDIENCE",
+        ],
+    ),
+    ("Passwords and guessing", &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "THROTTLE", "TRUSTED_PROXIES"]),
+    ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
+    ("Logs", &["LOG_FORMAT", "LOG_LEVEL"]),
+    (
+        "Tuning",
+        &[
+            "HASH_THREADS",
+            "HASH_QUEUE",
+            "HASH_MAX_WAIT",
+            "WORKER_THREADS",
+            "COMMIT_BATCH",
+            "REVOCATION_BOUND",
+            "FEED_MAX_STALENESS",
+        ],
+    ),
+];
+
+/// All settings. The environment and `.env` may also name CONFIG_FILE, which says where the TOML file is.
+pub(crate) const SETTINGS: &[Setting] = &[
+    row(
+        "SECRET_KEY",
+        Kind::Secret,
+        "",
+        "The key that signs tokens (HS256), to the letter. At least 32 bytes, random. `dev` makes one of its own \
+         when there is none and keeps it in DATA_DIR/dev-secret.",
+    ),
+    row(
+        "SECRET_KEY_FILE",
+        Kind::Path,
+        "",
+        "A file that holds SECRET_KEY, as container platforms hand secrets over. One newline at its end is not part of \
+         the key.",
+    ),
+    row(
+        "SECRET_KEY_FALLBACKS",
+        Kind::SecretList,
+        "",
+        "Earlier keys, separated by spaces: they still verify tokens but sign none. For a change of SECRET_KEY that \
+         signs nobody out.",
+    ),
+    row(
+        "ALLOW_SHORT_SECRET_KEY",
+        Kind::Switch,
+        "false",
+        "Accepts keys shorter than 32 bytes, for a system that cannot change its key yet. Short keys can be guessed \
+         from one token.",
+    ),
+    row(
+        "LEGACY_TOKENS_UNTIL",
+        Kind::Deadline,
+        "auto",
+        "Until when tokens of the replaced service (well signed, without `sid`) are accepted. `auto` is 7 days after \
+         the first start on this database; `off` is never.",
+    ),
+    split(
+        "BIND",
+        Kind::Address { off: false },
+        ("127.0.0.1:8000", "0.0.0.0:8000"),
+        "The address and port that answer HTTP. `dev` takes loopback addresses only.",
+    ),
+    row(
+        "METRICS_BIND",
+        Kind::Address { off: true },
+        "off",
+        "The address and port of the Prometheus metrics: a listener of their own, to be kept private.",
+    ),
+    row("DATABASE_URL", Kind::Database, "sqlite:${DATA_DIR}/auth.db", "The database: `sqlite:` and a path."),
+    row("DATA_DIR", Kind::Path, "data", "The folder of the embedded database and of what `dev` generates."),
+    row(
+        "MIGRATE",
+        Kind::Choice(&["auto", "never"]),
+        "auto",
+        "`auto` brings the database schema up to date at the start; `never` refuses to start until \
+         `bookstore-auth migrate` has done so.",
+    ),
+    row(
+        "ACCESS_TOKEN_LIFETIME",
+        duration(SECOND, days(365)),
+        "15m",
+        "How long an access token is good for. Never longer than its session.",
+    ),
+    row(
+        "REFRESH_TOKEN_LIFETIME",
+        duration(SECOND, days(3650)),
+        "7d",
+        "How long a refresh token is good for: a session that is not refreshed for so long has ended.",
+    ),
+    row(
+        "SESSION_LIFETIME",
+        duration(SECOND, days(3650)),
+        "30d",
+        "How long a login lasts at most, however often it is refreshed.",
+    ),
+    row(
+        "REFRESH_GRACE",
+        duration(Duration::ZERO, Duration::from_secs(300)),
+        "10s",
+        "For how long a refresh token that was just used yields the same successor again (lost answers, two tabs). \
+         After it a second use ends the session. `0` turns the grace off.",
+    ),
+    row("REFRESH_ROTATION", Kind::Switch, "true", "Whether a refresh also replaces the refresh token."),
+    row(
+        "VERIFY_INVALID_STATUS",
+        Kind::Choice(&["400", "401"]),
+        "400",
+        "The status of POST /verify/ for a token that is not valid: 400 as the API document says, 401 as the \
+         replaced service answered.",
+    ),
+    row(
+        "ISSUER",
+        Kind::Text,
+        "",
+        "Written into tokens as `iss`, and demanded of them when set. An address must be https in production.",
+    ),
+    row(
+        "AUDIENCE",
+        Kind::Text,
+        "",
+        "Written into tokens as `aud`, and demanded of them when set. PyJWT refuses a token with `aud` unless told \
+         which to expect.",
+    ),
+    split(
+        "PASSWORD_POLICY",
+        Kind::Choice(&["full", "length"]),
+        ("length", "full"),
+        "What new passwords must satisfy: `length`, or `full`: also not similar to the name or address, not a common \
+         password, not all digits.",
+    ),
+    row(
+        "PASSWORD_MIN_LENGTH",
+        count(1, 128),
+        "8",
+        "The fewest characters of a new password; at least 8 in production. 15 is recommended where the password is \
+         the only factor.",
+    ),
+    row(
+        "THROTTLE",
+        Kind::Switch,
+        "on",
+        "Whether repeated failures to log in and mass registration are slowed down (429).",
+    ),
+    row(
+        "TRUSTED_PROXIES",
+        Kind::Networks,
+        "none",
+        "Addresses and networks of the proxies whose X-Forwarded-For is believed, separated by commas.",
+    ),
+    split(
+        "CORS_ALLOWED_ORIGINS",
+        Kind::Origins,
+        ("*", "none"),
+        "The web origins whose pages may call the service, separated by commas, such as https://shop.example. `*` \
+         (any) only in development.",
+    ),
+    split(
+        "DOCS",
+        Kind::Switch,
+        ("on", "off"),
+        "Whether /openapi.json and the API documentation at /docs are served.",
+    ),
+    row(
+        "LOG_FORMAT",
+        Kind::Choice(&["text", "json"]),
+        "text",
+        "How log lines are written (on standard error).",
+    ),
+    row(
+        "LOG_LEVEL",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "The least important log lines that are written.",
+    ),
+    row("HASH_THREADS", cores(256), "cores", "Threads that hash passwords. Each keeps 19 MiB of memory."),
+    row(
+        "HASH_QUEUE",
+        count(1, 100_000),
+        "256",
+        "How many passwords may wait to be hashed; beyond it the answer is 503.",
+    ),
+    row(
+        "HASH_MAX_WAIT",
+        duration(Duration::from_millis(10), MINUTE),
+        "5s",
+        "How long a password may wait to be hashed; beyond it the answer is 503.",
+    ),
+    row("WORKER_THREADS", cores(256), "cores", "Threads that serve the network."),
+    row(
+        "COMMIT_BATCH",
+        count(1, 10_000),
+        "256",
+        "How many transactions may share one flush to the disk. `1` flushes each by itself. Nothing is acknowledged \
+         before it is flushed, whatever the number.",
+    ),
+    row(
+        "REVOCATION_BOUND",
+        duration(Duration::from_millis(50), HOUR),
+        "1s",
+        "How soon a running server has learned of sessions ended and users disabled by another process.",
+    ),
+    row(
+        "FEED_MAX_STALENESS",
+        duration(SECOND, HOUR),
+        "60s",
+        "When what a server knows of ended sessions is older than this, POST /verify/ answers 503 rather than guess.",
+    ),
+];

@@ -1,0 +1,196 @@
+//! From a configuration to a database and a service, the same way for every command.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::Context;
+use crypto::hasher::{Hasher, HasherConfig};
+use crypto::jws::KeyRing;
+use crypto::keyed::IndexKey;
+use crypto::password::Params;
+use crypto::secret::Secret;
+use domain::password::{PasswordPolicy, PolicyChecks};
+use domain::time::Timestamp;
+use service::clock::Clock;
+use service::settings::{Settings, TokenSettings};
+use service::{App, Parts};
+use store::{Db, SqliteOptions, meta, migrate};
+
+use crate::config::{Config, Deadline, Mode, Problem, Problems, secret};
+
+/// Opens the database and brings its schema up to date, or refuses where that is switched off.
+///
+/// # Errors
+/// Those of the database, with its path.
+pub(crate) async fn database(config: &Config, clock: &Clock) -> anyhow::Result<Db> {
+    let path = config.database.display();
+    let options = SqliteOptions { commit_batch: config.commit_batch, ..SqliteOptions::new(&config.database) };
+    let db =
+        Db::open_sqlite(options).await.with_context(|| format!("the database {path} cannot be opened"))?;
+    let mode = if config.migrate { migrate::Mode::Auto } else { migrate::Mode::Never };
+    let migrated = migrate::migrate(&db, mode, clock.now()).await;
+    migrated.with_context(|| format!("the database {path} cannot be used"))?;
+    Ok(db)
+}
+
+/// Which mode the database was made by; `None` before the first start.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn stored_mode(db: &Db) -> anyhow::Result<Option<Mode>> {
+    let mut tx = db.read().await?;
+    Ok(match meta::get(&mut tx, meta::MODE).await?.as_deref() {
+        Some("dev") => Some(Mode::Dev),
+        Some(_) => Some(Mode::Serve),
+        None => None,
+    })
+}
+
+/// Notes in a new database which mode made it, and keeps development and production apart (KY-02).
+///
+/// # Errors
+/// A problem that says how to go on, when the database belongs to the other mode.
+pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool) -> anyhow::Result<()> {
+    let path = config.database.display();
+    let problem = match (stored_mode(db).await?, config.mode) {
+        (Some(Mode::Dev), Mode::Serve) if !adopt => Problem::new(
+            format!(
+                "the database {path} was made by `bookstore-auth dev`; its accounts may have weak passwords."
+            ),
+            "name another database in DATABASE_URL or DATA_DIR, or take this one over with --adopt-dev-database.",
+        ),
+        (Some(Mode::Serve), Mode::Dev) => Problem::new(
+            format!(
+                "the database {path} is one of production; the development mode would let weak accounts into it."
+            ),
+            "name another database in DATABASE_URL or DATA_DIR, or use `bookstore-auth serve`.",
+        ),
+        (Some(stored), mode) if stored == mode => return Ok(()),
+        (_, mode) => {
+            let mut tx = db.begin().await?;
+            meta::set(&mut tx, meta::MODE, &mode.to_string()).await?;
+            tx.commit().await?;
+            return Ok(());
+        }
+    };
+    Err(Problems(vec![problem]).into())
+}
+
+/// Builds the service. Without a signing key it gets one that nobody knows and that ends with the process: for
+/// commands, which neither sign nor check tokens.
+///
+/// # Errors
+/// When the database cannot be read or written, or there are no threads.
+pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Clock) -> anyhow::Result<App> {
+    let nobodys = Secret::new(crypto::random::fill::<32>().to_vec());
+    let key = key.unwrap_or(&nobodys).as_bytes();
+    let fallbacks: Vec<&[u8]> = config.keys.fallbacks.iter().map(Secret::as_bytes).collect();
+    let hasher = Hasher::start(HasherConfig {
+        threads: config.hash.threads,
+        queue: config.hash.queue,
+        max_wait: config.hash.max_wait,
+        params: Params::default(),
+    });
+    let parts = Parts {
+        db,
+        hasher: hasher.context("the threads for hashing passwords cannot be started")?,
+        keys: KeyRing::hs256(key, &fallbacks),
+        index_key: IndexKey::derive(key, "unknown names"),
+        settings: settings(config),
+        clock,
+    };
+    Ok(App::start(parts).await?)
+}
+
+fn settings(config: &Config) -> Settings {
+    let tokens = &config.tokens;
+    let checks = if config.passwords.full { PolicyChecks::Full } else { PolicyChecks::LengthOnly };
+    Settings {
+        tokens: TokenSettings {
+            access_lifetime: tokens.access_lifetime,
+            refresh_lifetime: tokens.refresh_lifetime,
+            session_lifetime: tokens.session_lifetime,
+            refresh_grace: tokens.refresh_grace,
+            rotation: tokens.rotation,
+            issuer: tokens.issuer.clone(),
+            audience: tokens.audience.clone(),
+            legacy_until: match config.keys.legacy_until {
+                Deadline::Auto => None,
+                Deadline::Off => Some(Timestamp::from_micros(i64::MIN)),
+                Deadline::At(time) => Some(time),
+            },
+        },
+        password_policy: PasswordPolicy { min_length: config.passwords.min_length, checks },
+        throttle: config.throttle,
+        revocation_bound: config.revocation_bound,
+        feed_max_staleness: config.feed_max_staleness,
+    }
+}
+
+/// The key of the development mode: made at its first start, kept in the data folder for its owner alone, and marked
+/// so that production refuses it.
+///
+/// # Errors
+/// When the folder or the file cannot be made or read.
+pub(crate) fn dev_secret(data_dir: &Path) -> anyhow::Result<Secret> {
+    let path = data_dir.join("dev-secret");
+    if !path.exists() {
+        make_dev_secret(data_dir, &path).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let stored = secret::from_file(&path).map_err(|problem| Problems(vec![problem]))?;
+    if !stored.as_bytes().starts_with(secret::DEV_PREFIX.as_bytes()) || stored.len() < secret::MIN_BYTES {
+        let what = format!("{} is not a key that the development mode has made.", path.display());
+        let mend = "remove the file (tokens signed with it become invalid), or set SECRET_KEY.";
+        return Err(Problems(vec![Problem::new(what, mend)]).into());
+    }
+    Ok(stored)
+}
+
+/// Written whole beside its place and linked there: two first starts at once agree on one key, and a crash leaves none
+/// half written.
+fn make_dev_secret(data_dir: &Path, path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
+    let temporary = data_dir.join(format!("dev-secret.{}", hex(&crypto::random::fill::<8>())));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = writeln!(file, "{}{}", secret::DEV_PREFIX, hex(&crypto::random::fill::<32>()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
+    fs::remove_file(&temporary)?;
+    written
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    // KY-01, KY-02: made once, for the owner alone, refused by production.
+    #[test]
+    fn the_development_key_is_kept_and_marked() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let key = dev_secret(&data_dir).unwrap();
+        assert_eq!(dev_secret(&data_dir).unwrap(), key);
+        assert!(secret::fault("SECRET_KEY", &key, true).is_some());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&data_dir), mode(&data_dir.join("dev-secret"))), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_damaged_development_key_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("dev-secret"), "dev-only-").unwrap();
+        assert!(dev_secret(folder.path()).unwrap_err().is::<Problems>());
+    }
+}
