@@ -11,7 +11,7 @@ const MAX_NETWORKS: usize = 8;
 
 /// The failed logins of one account, or of one slot of unknown names: per network, and in all.
 ///
-/// At most 8 networks, at most 202 bytes; an empty log has no bytes, so an account without a history costs nothing.
+/// At most 8 networks, at most 245 bytes; an empty log has no bytes, so an account without a history costs nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FailureLog {
     total: Count,
