@@ -153,11 +153,7 @@ impl Hasher {
     /// [`Busy`] when it was not computed.
     pub async fn hash(&self, lane: Lane, source: u64, password: Zeroizing<Vec<u8>>) -> Result<String, Busy> {
         let today = self.params();
-        self.submit(lane, source, false, move |arena| {
-            let hash = password::hash(&password, today, arena)?;
-            Ok((hash, 1))
-        })
-        .await
+        self.submit(lane, source, false, move |arena| password::hash(&password, today, arena)).await
     }
 
     /// Checks `password` against a stored hash, and makes a new one when that is outdated. A stored text that cannot be
@@ -180,9 +176,8 @@ impl Hasher {
                 Outcome::Outdated => password::hash(&password, today, arena).ok(),
                 Outcome::Right | Outcome::Wrong | Outcome::Broken => None,
             };
-            let computed = 1 + u64::from(upgraded.is_some());
             let valid = matches!(outcome, Outcome::Right | Outcome::Outdated);
-            Ok((Verdict { valid, upgraded, broken: outcome == Outcome::Broken }, computed))
+            Ok(Verdict { valid, upgraded, broken: outcome == Outcome::Broken })
         })
         .await
     }
@@ -197,8 +192,7 @@ impl Hasher {
         let oversized = password::is_dummy_oversized(scheme, today);
         let scheme = scheme.to_owned();
         self.submit(Lane::Login, source, oversized, move |arena| {
-            password::dummy(&password, &scheme, today, arena)?;
-            Ok(((), 1))
+            password::dummy(&password, &scheme, today, arena)
         })
         .await
     }
@@ -222,24 +216,26 @@ impl Hasher {
         &self.handle.0
     }
 
-    /// Queues `work`, waits for its answer and counts. `work` returns its answer and the number of computations.
+    /// Queues `work`, waits for its answer and counts what it computed.
     async fn submit<T: Send + 'static>(
         &self,
         lane: Lane,
         source: u64,
         oversized: bool,
-        work: impl FnOnce(&mut Arena) -> Result<(T, u64), HashFault> + Send + 'static,
+        work: impl FnOnce(&mut Arena) -> Result<T, HashFault> + Send + 'static,
     ) -> Result<T, Busy> {
         let shared = self.shared();
         let (sender, mut answer) = oneshot::channel();
-        let job = Box::new(move |arena: &mut Arena, shared: &Shared| match work(arena) {
-            Ok((value, computed)) => {
-                shared.computed.fetch_add(computed, Relaxed);
+        let job = Box::new(move |arena: &mut Arena, shared: &Shared| {
+            let before = arena.computed();
+            let result = work(arena);
+            shared.computed.fetch_add(arena.computed() - before, Relaxed);
+            match result {
                 // The caller may have gone meanwhile.
-                drop(sender.send(value));
+                Ok(value) => drop(sender.send(value)),
+                // Without an answer the caller sees that the sender is gone.
+                Err(_) => shared.count_failure(),
             }
-            // Without an answer the caller sees that the sender is gone.
-            Err(_) => shared.count_failure(),
         });
         let ticket = shared.push(lane, source, oversized, job).map_err(|cause| self.busy(cause))?;
         let mut place = Place { shared, lane, ticket, taken: true };

@@ -129,6 +129,8 @@ fn our_hashes_are_left_alone_until_the_parameters_change() {
         assert_eq!(verify_today("password", NATIVE, today), Outcome::Outdated);
         assert_eq!(verify_today("Password", NATIVE, today), Outcome::Wrong);
     }
+    // Django's with the very same parameters is foreign all the same.
+    assert_eq!(verify("password", &format!("argon2{NATIVE}")), Outcome::Outdated);
     let new = password::hash(b"password", Params::default(), &mut Arena::new(19_456)).unwrap();
     assert_eq!((new.len(), verify("password", &new)), (NATIVE.len(), Outcome::Right));
 }

@@ -19,12 +19,14 @@ pub struct Arena {
     blocks: Vec<Block>,
     /// Something of a password's hash may be in `blocks`.
     dirty: bool,
+    /// See [`Arena::computed`].
+    computed: u64,
 }
 
 impl Arena {
     /// An arena for hashes of up to `memory_kib` KiB. Allocates nothing yet.
     pub fn new(memory_kib: u32) -> Self {
-        Self { size: memory_kib as usize, blocks: Vec::new(), dirty: false }
+        Self { size: memory_kib as usize, blocks: Vec::new(), dirty: false, computed: 0 }
     }
 
     /// Runs `work` on `memory_kib` blocks.
@@ -45,6 +47,15 @@ impl Arena {
         }
         self.dirty = true;
         Ok(work(&mut self.blocks[..wanted]))
+    }
+
+    /// How many hashes were computed with this arena, of all schemes, also those that need none of its memory.
+    pub fn computed(&self) -> u64 {
+        self.computed
+    }
+
+    pub(crate) fn count(&mut self) {
+        self.computed += 1;
     }
 
     /// Whether there is anything to wipe.

@@ -21,8 +21,21 @@ pub enum HashFault {
     Parameters,
 }
 
-/// Fills `tag` with the hash of `password`. The scheme must be affordable, and not [`Scheme::Unusable`].
+/// Fills `tag` with the hash of `password`, and counts it. The scheme must be affordable, and not
+/// [`Scheme::Unusable`].
 pub(crate) fn derive(
+    scheme: Scheme,
+    password: &[u8],
+    salt: &[u8],
+    tag: &mut [u8],
+    arena: &mut Arena,
+) -> Result<(), HashFault> {
+    compute(scheme, password, salt, tag, arena)?;
+    arena.count();
+    Ok(())
+}
+
+fn compute(
     scheme: Scheme,
     password: &[u8],
     salt: &[u8],
