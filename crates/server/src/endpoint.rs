@@ -6,7 +6,7 @@ use std::future::Future;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use domain::field::FieldErrors;
 use http::header::{ALLOW, AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -15,6 +15,7 @@ use service::{App, Caller};
 
 use crate::edge::Context;
 use crate::error::Error;
+use crate::extract::body::{Oversize, Received};
 use crate::extract::value::Value;
 use crate::extract::{self, body};
 use crate::settings::ServerSettings;
@@ -33,19 +34,31 @@ pub(crate) struct About {
     pub(crate) description: &'static str,
     /// Whether a bad Authorization header spoils the request. The other routes ignore it.
     pub(crate) reads_bearer: bool,
+    /// What becomes of a body that is too large.
+    pub(crate) oversize: Oversize,
 }
 
 /// A request that is ready for its use case.
 pub(crate) struct Call {
     pub(crate) caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    body: Received,
 }
 
 impl Call {
     /// The fields of the body, in the order of the names.
     pub(crate) fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Value<'_>; N], Error> {
-        extract::fields(&self.headers, &self.body, names)
+        extract::fields(&self.headers, self.body.as_deref().unwrap_or_default(), names)
+    }
+
+    /// A field that is to hold a token. A body that was thrown away held none that could be good; the empty text stands
+    /// for whatever it was.
+    pub(crate) fn token(&self, name: &'static str) -> Result<String, Error> {
+        if self.body.is_none() {
+            return Ok(String::new());
+        }
+        let [token] = self.fields([name])?;
+        token.char_field().map_err(|messages| FieldErrors::of(name, messages).into())
     }
 }
 
@@ -82,7 +95,7 @@ async fn admit(api: &Api, about: &About, request: Request) -> Result<Admitted, E
     if parts.method != Method::POST {
         return Err(Error::MethodNotAllowed(parts.method.to_string()));
     }
-    let body = body::read(&parts.headers, body, api.settings.body_timeout).await?;
+    let body = body::read(&parts.headers, body, about.oversize, api.settings.body_timeout).await?;
     Ok(Admitted::Post(Call { caller, headers: parts.headers, body }))
 }
 

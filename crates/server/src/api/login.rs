@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::answer;
 use crate::endpoint::{self, About, Api, Call};
 use crate::error::Error;
+use crate::extract::body::Oversize;
 use crate::extract::value::Value;
 
 pub(crate) const ABOUT: About = About {
@@ -16,6 +17,7 @@ pub(crate) const ABOUT: About = About {
     description: "Takes a set of user credentials and returns an access and refresh JSON web\n\
                   token pair to prove the authentication of those credentials.",
     reads_bearer: false,
+    oversize: Oversize::Refuse,
 };
 
 /// A name and its password.

@@ -1,6 +1,5 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
-use domain::field::FieldErrors;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,11 +7,13 @@ use utoipa::ToSchema;
 use crate::answer;
 use crate::endpoint::{self, About, Api, Call};
 use crate::error::Error;
+use crate::extract::body::Oversize;
 
 pub(crate) const ABOUT: About = About {
     name: "Token Refresh",
     description: "Takes a refresh token and returns an access token if the refresh token is valid.",
     reads_bearer: false,
+    oversize: Oversize::Discard,
 };
 
 /// A refresh token.
@@ -57,8 +58,7 @@ pub(crate) async fn refresh(State(api): State<Api>, request: Request) -> Respons
 }
 
 async fn give(api: Api, call: Call) -> Result<Response, Error> {
-    let [token] = call.fields(["refresh"])?;
-    let token = token.char_field().map_err(|messages| FieldErrors::of("refresh", messages))?;
+    let token = call.token("refresh")?;
     let refreshed = service::refresh::refresh(&api.app, &call.caller, &token).await?;
     let answer = RefreshResponse { access: refreshed.access, refresh: refreshed.refresh };
     Ok(answer::json(StatusCode::OK, &answer))

@@ -10,9 +10,11 @@ use utoipa::ToSchema;
 use crate::answer;
 use crate::endpoint::{self, About, Api, Call};
 use crate::error::Error;
+use crate::extract::body::Oversize;
 use crate::extract::value::Value;
 
-pub(crate) const ABOUT: About = About { name: "User Registration", description: "", reads_bearer: true };
+pub(crate) const ABOUT: About =
+    About { name: "User Registration", description: "", reads_bearer: true, oversize: Oversize::Refuse };
 
 /// DRF's e-mail field has one message for everything that is no address, other types included.
 const INVALID_EMAIL: &str = "Enter a valid email address.";

@@ -1,7 +1,6 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use domain::field::FieldErrors;
 use http::StatusCode;
 use serde::Deserialize;
 use service::Kind;
@@ -10,11 +9,13 @@ use utoipa::ToSchema;
 use crate::answer;
 use crate::endpoint::{self, About, Api, Call};
 use crate::error::Error;
+use crate::extract::body::Oversize;
 
 pub(crate) const ABOUT: About = About {
     name: "Token Verify",
     description: "Takes a token and indicates if it is valid.",
     reads_bearer: false,
+    oversize: Oversize::Discard,
 };
 
 /// A token to be judged.
@@ -50,8 +51,7 @@ pub(crate) async fn verify(State(api): State<Api>, request: Request) -> Response
 }
 
 async fn judge(api: Api, call: Call) -> Result<Response, Error> {
-    let [token] = call.fields(["token"])?;
-    let token = token.char_field().map_err(|messages| FieldErrors::of("token", messages))?;
+    let token = call.token("token")?;
     match service::verify::verify(&api.app, &call.caller, &token).await {
         Ok(()) => Ok(answer::json_bytes(StatusCode::OK, Bytes::from_static(b"{}"))),
         Err(error) if error.kind == Kind::TokenInvalid => Err(Error::TokenRefused(api.refusal(), error)),

@@ -16,36 +16,66 @@ use crate::error::Error;
 
 /// The largest body, in bytes, of the routes that take names, passwords and tokens (IN-01).
 pub(crate) const MAX_BODY: usize = 16 * 1024;
+/// Where a larger body can only hold a token that is too long, so much of it is read, but not kept.
+const MAX_DISCARDED: usize = 256 * 1024;
+
+/// What becomes of a body of more than [`MAX_BODY`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Oversize {
+    /// It is refused as soon as that is known.
+    Refuse,
+    /// It is read to its end and thrown away, up to [`MAX_DISCARDED`] bytes.
+    Discard,
+}
+
+impl Oversize {
+    const fn limit(self) -> usize {
+        match self {
+            Self::Refuse => MAX_BODY,
+            Self::Discard => MAX_DISCARDED,
+        }
+    }
+}
+
+/// A body, or none when it was thrown away.
+pub(crate) type Received = Option<Bytes>;
 
 /// Reads a body whole.
 ///
 /// # Errors
-/// 413 for more than [`MAX_BODY`] bytes, 408 when it takes longer than `time`, 400 when the client breaks off.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, time: Duration) -> Result<Bytes, Error> {
+/// 413 for too many bytes, 408 when it takes longer than `time`, 400 when the client breaks off.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    oversize: Oversize,
+    time: Duration,
+) -> Result<Received, Error> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+    if announced.is_some_and(|length| length > oversize.limit() as u64) {
         return Err(Error::BodyTooLarge);
     }
-    within(time, collect(body)).await.unwrap_or(Err(Error::BodyTimeout))
+    within(time, collect(body, oversize)).await.unwrap_or(Err(Error::BodyTimeout))
 }
 
-async fn collect(mut body: Body) -> Result<Bytes, Error> {
-    let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
-    if first.len() > MAX_BODY {
-        return Err(Error::BodyTooLarge);
-    }
+async fn collect(mut body: Body, oversize: Oversize) -> Result<Received, Error> {
+    let Some(first) = next(&mut body).await? else { return Ok(Some(Bytes::new())) };
     // Nearly always the whole body comes in one piece.
-    if body.is_end_stream() {
-        return Ok(first);
+    if body.is_end_stream() && first.len() <= MAX_BODY {
+        return Ok(Some(first));
     }
-    let mut all = BytesMut::from(first);
-    while let Some(piece) = next(&mut body).await? {
-        if all.len() + piece.len() > MAX_BODY {
-            return Err(Error::BodyTooLarge);
-        }
-        all.extend_from_slice(&piece);
+    let mut length = first.len();
+    let mut kept = BytesMut::from(first);
+    while length <= MAX_BODY {
+        let Some(piece) = next(&mut body).await? else { return Ok(Some(kept.freeze())) };
+        length += piece.len();
+        kept.extend_from_slice(&piece);
     }
-    Ok(all.freeze())
+    drop(kept);
+    while length <= oversize.limit() {
+        let Some(piece) = next(&mut body).await? else { return Ok(None) };
+        length += piece.len();
+    }
+    Err(Error::BodyTooLarge)
 }
 
 /// The next piece of data; trailers are dropped.
@@ -87,7 +117,8 @@ mod tests {
     }
 
     async fn length(body: Body) -> Result<usize, Error> {
-        read(&HeaderMap::new(), body, TIME).await.map(|bytes| bytes.len())
+        let received = read(&HeaderMap::new(), body, Oversize::Refuse, TIME).await?;
+        Ok(received.expect("nothing is thrown away").len())
     }
 
     // IN-01
@@ -102,20 +133,35 @@ mod tests {
 
     // IN-01
     #[tokio::test]
+    async fn larger_bodies_of_tokens_are_thrown_away_up_to_a_limit() {
+        let received = async |body| read(&HeaderMap::new(), body, Oversize::Discard, TIME).await;
+        assert!(matches!(received(pieces(&[MAX_BODY])).await, Ok(Some(_))));
+        assert!(matches!(received(pieces(&[MAX_BODY + 1])).await, Ok(None)));
+        assert!(matches!(received(pieces(&[MAX_BODY, 1])).await, Ok(None)));
+        assert!(matches!(received(pieces(&[MAX_DISCARDED])).await, Ok(None)));
+        assert!(matches!(received(pieces(&[MAX_DISCARDED, 1])).await, Err(Error::BodyTooLarge)));
+        assert!(matches!(received(pieces(&[MAX_DISCARDED + 1])).await, Err(Error::BodyTooLarge)));
+    }
+
+    // IN-01
+    #[tokio::test]
     async fn an_endless_body_is_cut_and_an_announced_one_is_not_read() {
-        let endless =
-            Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[0; 100]))));
-        assert!(matches!(length(endless).await, Err(Error::BodyTooLarge)));
-        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, http::HeaderValue::from(MAX_BODY + 1))]);
-        assert!(matches!(read(&headers, never, TIME).await, Err(Error::BodyTooLarge)));
+        for (oversize, limit) in [(Oversize::Refuse, MAX_BODY), (Oversize::Discard, MAX_DISCARDED)] {
+            let piece = || Ok::<_, std::io::Error>(Bytes::from_static(&[0; 100]));
+            let endless = Body::from_stream(stream::repeat_with(piece));
+            let answer = read(&HeaderMap::new(), endless, oversize, TIME).await;
+            assert!(matches!(answer, Err(Error::BodyTooLarge)));
+            let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+            let headers = HeaderMap::from_iter([(CONTENT_LENGTH, http::HeaderValue::from(limit + 1))]);
+            assert!(matches!(read(&headers, never, oversize, TIME).await, Err(Error::BodyTooLarge)));
+        }
     }
 
     // IN-02
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_is_cut() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        assert!(matches!(read(&HeaderMap::new(), never, TIME).await, Err(Error::BodyTimeout)));
+        assert!(matches!(length(never).await, Err(Error::BodyTimeout)));
     }
 
     #[tokio::test]
