@@ -202,18 +202,6 @@ fn check_dev(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
-    if config.origins == Origins::Any {
-        problems.push(Problem::new(
-            "CORS_ALLOWED_ORIGINS is *, which lets every web page use the service.",
-            "list the origins of your front ends, such as https://shop.example.",
-        ));
-    }
-    if config.passwords.min_length < 8 {
-        problems.push(Problem::new(
-            format!("PASSWORD_MIN_LENGTH is {}; fewer than 8 can be guessed.", config.passwords.min_length),
-            "set it to 8 or more.",
-        ));
-    }
     if let Some(issuer) = config.tokens.issuer.as_deref().filter(|issuer| !is_good_issuer(issuer)) {
         problems.push(Problem::new(
             format!("ISSUER is {issuer:?}, an address that is not https."),
@@ -247,7 +235,6 @@ fn check_lifetimes(config: &Config, problems: &mut Vec<Problem>) {
     let pairs = [
         ("ACCESS_TOKEN_LIFETIME", tokens.access_lifetime, "SESSION_LIFETIME", tokens.session_lifetime),
         ("REFRESH_TOKEN_LIFETIME", tokens.refresh_lifetime, "SESSION_LIFETIME", tokens.session_lifetime),
-        ("ACCESS_TOKEN_LIFETIME", tokens.access_lifetime, "REFRESH_TOKEN_LIFETIME", tokens.refresh_lifetime),
         ("REVOCATION_BOUND", config.revocation_bound, "FEED_MAX_STALENESS", config.feed_max_staleness),
     ];
     for (short_name, short, long_name, long) in pairs {
