@@ -4,7 +4,7 @@
 //! that it allocates at its first job and reuses. Memory is threads times the size of an arena whatever the load, plus
 //! one single slot for hashes of other programs that need more: those run one at a time, and their memory is freed.
 //!
-//! Jobs wait in a bounded queue ([`queue`]) of two lanes. Whoever cannot wait there, or has waited too long, is answered
+//! Jobs wait in a bounded queue of two lanes. Whoever cannot wait there, or has waited too long, is answered
 //! [`Busy`] without hashing, and a job whose caller has gone leaves the queue at once (IN-02).
 //!
 //! The methods need a tokio runtime with its timer, which belongs to the caller: nothing here reads a clock.

@@ -5,7 +5,7 @@
 //! and the payload is not looked at before the signature is known to be right. Keys are prepared once. A check costs
 //! one HMAC per key and one allocation: the payload it returns.
 //!
-//! [`header`] says which headers are taken. Our own header is recognised by comparing its encoded bytes.
+//! The module `header` says which headers are taken. Our own header is recognised by comparing its encoded bytes.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ pub struct Params {
 /// The parameters are weaker than the floor, or beyond what a stored hash may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadParams {
-    /// Below every row of [`FLOOR`].
+    /// Weaker than every combination that is allowed.
     #[error(
         "Argon2id with m={memory_kib} KiB, t={iterations} is too weak; use at least m=47104 with t=1, m=19456 with t=2 \
          or m=12288 with t=3"
