@@ -117,7 +117,10 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
     };
     match config.mode {
         Mode::Dev => check_dev(&config, &mut reader.problems),
-        Mode::Serve => check_serve(&config, &mut reader.problems),
+        Mode::Serve => {
+            check_serve(&config, &mut reader.problems);
+            reader.warnings.extend(risks(&config));
+        }
     }
     check_lifetimes(&config, &mut reader.problems);
     config
@@ -214,6 +217,21 @@ fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
             "give the metrics a port of their own, on a private address.",
         ));
     }
+}
+
+/// What production does when told so, though it should not be told so lightly.
+fn risks(config: &Config) -> Vec<String> {
+    let any_origin = config.origins == Origins::Any;
+    let short = config.passwords.min_length < 8;
+    let warnings = [
+        any_origin.then(|| {
+            "CORS_ALLOWED_ORIGINS is *: every web page may use the service; list your own".to_owned()
+        }),
+        short.then(|| {
+            format!("PASSWORD_MIN_LENGTH is {}: fewer than 8 can be guessed", config.passwords.min_length)
+        }),
+    ];
+    warnings.into_iter().flatten().collect()
 }
 
 /// A name without a scheme, an https address, or one of this machine.

@@ -157,14 +157,15 @@ const CHECKS: &str = "
 * a missing `SECRET_KEY`; one shorter than 32 bytes (unless `ALLOW_SHORT_SECRET_KEY=true`); an example, a repetition or another
   pattern; one that `dev` has made; the same for each of `SECRET_KEY_FALLBACKS`;
 * `SECRET_KEY` and `SECRET_KEY_FILE` together, and `SECRET_KEY` among its own fallbacks;
-* `CORS_ALLOWED_ORIGINS=*`, a `PASSWORD_MIN_LENGTH` below 8, an `ISSUER` that is an address but not https, metrics on the address of
-  the service itself;
-* lifetimes that contradict each other: an access token that outlives its refresh token or its session, a refresh token that
-  outlives its session, a `REVOCATION_BOUND` above `FEED_MAX_STALENESS`;
+* an `ISSUER` that is an address but not https; `TRUSTED_PROXIES` that trust everybody; metrics on the address of the service itself;
+* lifetimes that contradict each other: an access or refresh token that outlives its session, a `REVOCATION_BOUND` above
+  `FEED_MAX_STALENESS`;
 * a database made by `dev`, unless told `--adopt-dev-database`.
 
-`dev` refuses addresses other than loopback. A key that begins with `django-insecure-` works, with a warning: a system that is being moved
-may still depend on it.
+`dev` refuses addresses other than loopback, and a database of production.
+
+It warns of `CORS_ALLOWED_ORIGINS=*`, of a `PASSWORD_MIN_LENGTH` below 8, and of a key that begins with `django-insecure-`: a system that is
+being moved may still depend on them.
 
 ## Changing SECRET_KEY
 

@@ -282,7 +282,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "PASSWORD_MIN_LENGTH",
         count(1, 128),
         "8",
-        "The fewest characters of a new password; at least 8 in production. 15 is recommended where the password is \
+        "The fewest characters of a new password. 15 is recommended where the password is \
          the only factor.",
     ),
     row(
@@ -302,7 +302,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Origins,
         ("*", "none"),
         "The web origins whose pages may call the service, separated by commas, such as https://shop.example. `*` \
-         (any) only in development.",
+         is any.",
     ),
     split(
         "DOCS",

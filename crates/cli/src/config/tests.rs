@@ -108,6 +108,15 @@ fn bad_configurations_are_refused() {
 }
 
 #[test]
+fn production_warns_of_what_it_is_told_to_risk() {
+    let risky =
+        [("CORS_ALLOWED_ORIGINS", "*"), ("PASSWORD_MIN_LENGTH", "7"), ("ACCESS_TOKEN_LIFETIME", "8d")];
+    let warnings = production(&risky).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("every web page") && warnings[1].contains("can be guessed"), "{warnings:?}");
+}
+
+#[test]
 fn all_problems_are_found_at_once() {
     let problems =
         load_from(Mode::Serve, &[("BIND", "x"), ("SESSION_LIFETIME", "x"), ("THROTTLE", "x")]).unwrap_err();

@@ -1,0 +1,8 @@
+//! The binary as an operator meets it: what it says, its exit codes, what it leaves on the disk.
+
+mod backup;
+mod configuration;
+mod import;
+mod place;
+mod running;
+mod user;
