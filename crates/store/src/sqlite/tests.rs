@@ -70,6 +70,36 @@ async fn a_granted_turn_that_nobody_takes_is_taken_back() {
     assert_eq!(ids(&engine).await, [1]);
 }
 
+/// Has a lease taken back while its holder stands before the desk, and gives the connection to another.
+async fn overtaken(act: impl FnOnce(Lease) + Send + 'static) {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let lease = engine.begin().await.unwrap();
+    let (other, _turn) = engine.shared.join().unwrap();
+    let desk = engine.shared.desk.lock();
+    let slow = std::thread::spawn(move || act(lease));
+    // Time for the thread to come to the desk; should it be late, it is refused before.
+    files::pause(std::time::Duration::from_millis(20));
+    engine.shared.queue.lock().next();
+    drop(desk);
+    slow.join().unwrap();
+    assert!(engine.shared.queue.lock().holds(other), "the other's lease was ended");
+    engine.shared.give_back(other);
+}
+
+#[tokio::test]
+async fn a_statement_that_comes_after_its_lease_was_taken_back_is_refused() {
+    overtaken(|mut lease| {
+        assert!(matches!(lease.execute(INSERT, &[Param::Int(1)]), Err(Error::Unavailable(_))))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_given_back_after_it_was_taken_back_harms_nobody() {
+    overtaken(drop).await;
+}
+
 #[tokio::test]
 async fn an_engine_whose_disk_was_away_recovers_by_itself() {
     // DB-06
@@ -108,6 +138,7 @@ async fn an_io_error_fails_the_whole_group_and_the_next_has_a_new_connection() {
     };
     let (first, ()) = tokio::join!(first, second);
     assert!(matches!(first, Err(Error::Unavailable(_))));
+    assert!(engine.shared.desk.lock().conn.is_none(), "the connection is used again");
     add(&engine, 2).await.unwrap();
     assert_eq!(ids(&engine).await, [2]);
     assert_eq!(engine.stats().failed_groups, 1);

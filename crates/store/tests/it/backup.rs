@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use domain::time::Timestamp;
 use store::backup::{Restored, backup, restore};
 use store::migrate::{Mode, migrate};
-use store::{Db, Error, Result, meta};
+use store::{Db, Error, Result, SqliteOptions, meta};
 
 use crate::given::{number, open, text};
 
@@ -90,9 +90,15 @@ fn mode(path: &Path) -> u32 {
 async fn a_backup_of_a_busy_database_is_one_moment_of_it() {
     let place = Place::new();
     let db = place.open(BORN).await;
-    for id in 0..500 {
-        add_user(&db, &format!("filler{id:0>200}")).await;
+    // Large enough for several steps.
+    let mut tx = db.begin().await.unwrap();
+    let filler = "x".repeat(8000);
+    for id in 0..500_i64 {
+        let sql = "INSERT INTO users (id, username, username_key, email, password_hash, password_scheme, created_at) \
+            VALUES ($1, CAST($1 AS TEXT), '', $2, '', '', 0)";
+        tx.execute(sql, &[id.into(), filler.as_str().into()]).await.unwrap();
     }
+    tx.commit().await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
         let (db, stop) = (db.clone(), Arc::clone(&stop));
@@ -110,7 +116,7 @@ async fn a_backup_of_a_busy_database_is_one_moment_of_it() {
             id
         }
     });
-    while db.stats().commits < 520 {
+    while db.stats().commits < 20 {
         tokio::task::yield_now().await;
     }
     run_backup(place.database(), place.copy()).await.unwrap();
@@ -290,4 +296,20 @@ async fn whoever_has_the_database_open_keeps_a_restore_away() {
     assert!(matches!(run_restore(place.copy(), place.database()).await, Err(Error::Refused(_))));
     drop(foreign);
     run_restore(place.copy(), place.database()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_restore_runs_nothing_else_begins() {
+    let place = Place::new();
+    place.open(BORN).await.close().await;
+    // What a restore does first.
+    let lock = std::fs::File::open(place.file("auth.db.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let opening = tokio::spawn(Db::open_sqlite(SqliteOptions::new(place.database())));
+    let copying = tokio::spawn(run_backup(place.database(), place.copy()));
+    assert!(matches!(run_restore(place.database(), place.database()).await, Err(Error::Refused(_))));
+    assert!(matches!(opening.await.unwrap(), Err(Error::Busy)));
+    assert!(matches!(copying.await.unwrap(), Err(Error::Busy)));
+    drop(lock);
+    run_backup(place.database(), place.copy()).await.unwrap();
 }
