@@ -6,11 +6,10 @@
 //!
 //! * `crit`: we understand no extension, so whatever it lists is not understood (RFC 7515 section 4.1.11);
 //! * `zip`, `cty`: compressed or nested content, which we never mint (RFC 8725 section 2.4, 3.11);
-//! * `jwk`, `x5u`, `x5c`: keys brought along (TK-02);
+//! * `jwk`, `jku`, `x5u`, `x5c`: keys brought along, or where to fetch some (TK-02);
 //! * `b64` other than `true`, its default: an unencoded payload (RFC 7797).
 //!
-//! Other members are ignored as RFC 7515 section 4 demands. `jku` is among them: the service we replace took such
-//! tokens, and an address that is never fetched cannot supply a key.
+//! Other members are ignored as RFC 7515 section 4 demands.
 
 use std::fmt;
 
@@ -21,7 +20,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use super::JwsFault;
 
 /// Members whose mere presence refuses the token.
-const REFUSED: [&str; 6] = ["crit", "zip", "cty", "jwk", "x5u", "x5c"];
+const REFUSED: [&str; 7] = ["crit", "zip", "cty", "jwk", "jku", "x5u", "x5c"];
 
 /// More members than any real header has; keeps the search for duplicates linear in the size of the token.
 const MAX_MEMBERS: usize = 32;
@@ -97,7 +96,6 @@ mod tests {
             r#" { "alg" : "HS256" } "#,
             r#"{"alg":"HS256","kid":"k1"}"#,
             r#"{"alg":"HS256","b64":true}"#,
-            r#"{"alg":"HS256","jku":"http://evil.example/"}"#,
             r#"{"alg":"HS256","foo":{"bar":[1]}}"#,
             r#"{"\u0061lg":"HS256"}"#,
         ] {
@@ -135,6 +133,7 @@ mod tests {
             r#""zip":null"#,
             r#""cty":"JWT""#,
             r#""jwk":{"kty":"oct","k":"AAAA"}"#,
+            r#""jku":"http://evil.example/""#,
             r#""x5u":"http://evil.example/""#,
             r#""x5c":[]"#,
             r#""b64":false"#,

@@ -5,7 +5,7 @@ use crate::harness::{Harness, MINUTE, PASSWORD, Refused, settings};
 
 #[tokio::test]
 async fn disabling_ends_everything_at_once_and_enabling_revives_nothing() {
-    // TK-14, SE-03, RF-07, A01
+    // TK-14, SE-03, RF-07, LG-06, A01
     let harness = Harness::new().await;
     let ann = harness.register("ann").await;
     let pair = harness.login("ann").await;

@@ -42,14 +42,22 @@ impl Harness {
     pub async fn with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START);
-        let app = start(&folder, &clock, settings).await;
+        let app = start(&folder, &clock, settings, KeyRing::hs256(SECRET, &[])).await;
         Self { app, clock, folder, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }
 
     /// Stops the service and starts another on the same database.
     pub async fn restart(self, settings: Settings) -> Self {
+        self.restart_on(settings, KeyRing::hs256(SECRET, &[])).await
+    }
+
+    pub async fn restart_with_keys(self, keys: KeyRing) -> Self {
+        self.restart_on(settings(), keys).await
+    }
+
+    async fn restart_on(self, settings: Settings, keys: KeyRing) -> Self {
         self.app.db.close().await;
-        let app = start(&self.folder, &self.clock, settings).await;
+        let app = start(&self.folder, &self.clock, settings, keys).await;
         Self { app, ..self }
     }
 
@@ -99,7 +107,7 @@ impl Harness {
     }
 }
 
-async fn start(folder: &TempDir, clock: &Clock, settings: Settings) -> App {
+async fn start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRing) -> App {
     let db = Db::open_sqlite(SqliteOptions::new(folder.path().join("auth.db"))).await.unwrap();
     store::migrate::migrate(&db, store::migrate::Mode::Auto, clock.now()).await.unwrap();
     let config =
@@ -107,7 +115,7 @@ async fn start(folder: &TempDir, clock: &Clock, settings: Settings) -> App {
     let parts = Parts {
         db,
         hasher: Hasher::start(config).unwrap(),
-        keys: KeyRing::hs256(SECRET, &[]),
+        keys,
         index_key: IndexKey::derive(SECRET, "tests"),
         settings,
         clock: clock.clone(),

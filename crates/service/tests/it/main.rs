@@ -8,4 +8,6 @@ mod import;
 mod legacy;
 mod login;
 mod refresh;
+mod register;
 mod throttle;
+mod tokens;
