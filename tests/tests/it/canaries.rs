@@ -5,7 +5,6 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::json;
 use testkit::process::{Process, SECRET_KEY};
 
 use crate::turn;
@@ -163,8 +162,9 @@ fn secrets_stay_out_of_the_database() {
     let _turn = turn::beside_others();
     let mut service = Process::start(&[("SECRET_KEY_FALLBACKS", FALLBACK_KEY)]);
     let canaries = ordinary_use(&service);
+    let data = service.data().to_owned();
     let look = |when: &str| {
-        for entry in std::fs::read_dir(service.data()).expect("the data folder") {
+        for entry in std::fs::read_dir(&data).expect("the data folder") {
             let path = entry.expect("an entry").path();
             let text = String::from_utf8_lossy(&std::fs::read(&path).expect("readable")).into_owned();
             for canary in &canaries {
@@ -173,7 +173,7 @@ fn secrets_stay_out_of_the_database() {
         }
     };
     look("while it runs");
-    assert_private(service.data());
+    assert_private(&data);
     service.ask_to_end();
     service.await_end(std::time::Duration::from_secs(60));
     look("after the end");

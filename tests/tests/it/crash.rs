@@ -151,7 +151,7 @@ fn user_id(token: &str) -> i64 {
 }
 
 /// SQLite's own check, by another SQLite.
-pub fn check_integrity(environment: &Path, database: &Path) {
+pub(crate) fn check_integrity(environment: &Path, database: &Path) {
     let mut command = foreign::python(environment);
     let output =
         command.arg(foreign::scripts().join("sqlite_check.py")).arg(database).output().expect("Python runs");

@@ -9,7 +9,7 @@ use testkit::process::SECRET_KEY;
 use testkit::skip::skipped;
 
 /// The folder with the installed libraries, or `None` with a named skip. Under `./test` it is always there.
-pub fn environment(test: &str) -> Option<PathBuf> {
+pub(crate) fn environment(test: &str) -> Option<PathBuf> {
     let folder = match std::env::var_os("BOOKSTORE_AUTH_TEST_ENV") {
         Some(folder) => PathBuf::from(folder),
         None => {
@@ -25,19 +25,19 @@ pub fn environment(test: &str) -> Option<PathBuf> {
 }
 
 /// Where the programs stand.
-pub fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign")
 }
 
 /// The Python of that environment.
-pub fn python(environment: &Path) -> Command {
+pub(crate) fn python(environment: &Path) -> Command {
     let mut command = Command::new(environment.join("venv/bin/python"));
     command.arg("-B"); // leaves no compiled files in the source tree
     command
 }
 
 /// Runs a program with `request` on its standard input and reads its answer as JSON.
-pub fn ask(mut command: Command, request: &Value) -> Value {
+pub(crate) fn ask(mut command: Command, request: &Value) -> Value {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -51,7 +51,7 @@ pub fn ask(mut command: Command, request: &Value) -> Value {
 }
 
 /// Tokens as the replaced Django service and forgers make them; the orders are described in `mint.py`.
-pub fn mint(environment: &Path, orders: &[Value]) -> Vec<String> {
+pub(crate) fn mint(environment: &Path, orders: &[Value]) -> Vec<String> {
     let mut command = python(environment);
     command.arg(scripts().join("mint.py"));
     let answer = ask(command, &json!({"secret": SECRET_KEY, "orders": orders}));
@@ -59,7 +59,7 @@ pub fn mint(environment: &Path, orders: &[Value]) -> Vec<String> {
 }
 
 /// What every foreign verifier says of each token: `(name of the verifier, {"ok", "claims" or "error"})`.
-pub fn verdicts(environment: &Path, secret: &str, tokens: &[&str]) -> Vec<Vec<(String, Value)>> {
+pub(crate) fn verdicts(environment: &Path, secret: &str, tokens: &[&str]) -> Vec<Vec<(String, Value)>> {
     let request = json!({"secret": secret, "tokens": tokens});
     let mut all: Vec<Vec<(String, Value)>> = vec![Vec::new(); tokens.len()];
     for version in ["pyjwt-catalog", "pyjwt-latest"] {

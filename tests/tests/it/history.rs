@@ -11,44 +11,44 @@ use testkit::process::registration;
 
 /// A registration that was sent.
 #[derive(Debug)]
-pub struct Account {
-    pub username: String,
-    pub password: String,
+pub(crate) struct Account {
+    pub(crate) username: String,
+    pub(crate) password: String,
     /// The id, when the registration was acknowledged; `None` when its answer never came.
-    pub id: Option<i64>,
+    pub(crate) id: Option<i64>,
 }
 
 /// A session: its refresh tokens in the order they were acknowledged. The last one may have been presented when the
 /// crash came.
 #[derive(Debug)]
-pub struct Chain {
-    pub tokens: Vec<String>,
+pub(crate) struct Chain {
+    pub(crate) tokens: Vec<String>,
 }
 
 impl Chain {
     /// The youngest acknowledged token.
-    pub fn current(&self) -> &str {
+    pub(crate) fn current(&self) -> &str {
         self.tokens.last().expect("a chain begins with a login")
     }
 
     /// A token that was spent and whose successor was spent too: no grace covers it.
-    pub fn long_spent(&self) -> Option<&str> {
+    pub(crate) fn long_spent(&self) -> Option<&str> {
         self.tokens.len().checked_sub(3).map(|index| self.tokens[index].as_str())
     }
 }
 
 /// What one worker did.
 #[derive(Debug, Default)]
-pub struct History {
-    pub accounts: Vec<Account>,
-    pub chains: Vec<Chain>,
+pub(crate) struct History {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) chains: Vec<Chain>,
     /// Requests that were acknowledged with success.
-    pub acknowledged: usize,
+    pub(crate) acknowledged: usize,
 }
 
 impl History {
     /// Takes over what another worker did.
-    pub fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         self.accounts.extend(other.accounts);
         self.chains.extend(other.chains);
         self.acknowledged += other.acknowledged;
@@ -64,7 +64,7 @@ fn proceed(sent: io::Result<Answer>, expected: u16, stop: &AtomicBool) -> Option
 }
 
 /// Registers accounts, logs some of them in and refreshes once, until the service is gone.
-pub fn register_and_log_in(mut client: Client, prefix: &str, stop: &AtomicBool) -> History {
+pub(crate) fn register_and_log_in(mut client: Client, prefix: &str, stop: &AtomicBool) -> History {
     let mut history = History::default();
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -96,7 +96,7 @@ pub fn register_and_log_in(mut client: Client, prefix: &str, stop: &AtomicBool) 
 }
 
 /// Refreshes one session again and again until the service is gone.
-pub fn refresh_on(mut client: Client, chain: Chain, stop: &AtomicBool) -> History {
+pub(crate) fn refresh_on(mut client: Client, chain: Chain, stop: &AtomicBool) -> History {
     let mut history = History { chains: vec![chain], ..History::default() };
     while !stop.load(Ordering::Relaxed) {
         let chain = history.chains.last_mut().expect("the one");

@@ -4,17 +4,17 @@ use std::fs::File;
 
 /// While this is held no other test of this kind runs.
 #[derive(Debug)]
-pub struct Turn(#[expect(dead_code, reason = "the lock goes when the file is closed")] File);
+pub(crate) struct Turn(#[expect(dead_code, reason = "the lock goes when the file is closed")] File);
 
 /// Waits until no other test runs: for tests that measure, or load every core.
-pub fn alone() -> Turn {
+pub(crate) fn alone() -> Turn {
     let file = lock_file();
     file.lock().expect("a lock");
     Turn(file)
 }
 
 /// Waits until no test runs that needs the machine for itself.
-pub fn beside_others() -> Turn {
+pub(crate) fn beside_others() -> Turn {
     let file = lock_file();
     file.lock_shared().expect("a lock");
     Turn(file)
