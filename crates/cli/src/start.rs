@@ -84,8 +84,9 @@ pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool) -> anyhow::Resu
 /// # Errors
 /// When the database cannot be read or written, or there are no threads.
 pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Clock) -> anyhow::Result<App> {
-    let nobodys = Secret::new(crypto::random::fill::<32>().to_vec());
-    let key = key.unwrap_or(&nobodys).as_bytes();
+    // Made only where it is needed: the first random byte of a process takes tens of milliseconds.
+    let nobodys = key.is_none().then(|| Secret::new(crypto::random::fill::<32>().to_vec()));
+    let key = key.or(nobodys.as_ref()).context("a key was given or made")?.as_bytes();
     let fallbacks: Vec<&[u8]> = config.keys.fallbacks.iter().map(Secret::as_bytes).collect();
     let hasher = Hasher::start(HasherConfig {
         threads: config.hash.threads,

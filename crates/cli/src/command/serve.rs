@@ -50,7 +50,8 @@ async fn serve(mut config: Config, adopt_dev_database: bool) -> anyhow::Result<(
         tokio::spawn(async move { server::serve(metrics, router, Limits::default(), stopped).await });
     }
     let worker = tokio::spawn(worker::run(app.clone()));
-    print(&start_line(&config, &listener)?)?;
+    // A service does not stop because nobody reads its output.
+    _ = print(&start_line(&config, &listener)?);
     let served = server::serve(listener, router, Limits::default(), shutdown).await;
     worker.abort();
     close(&app).await;

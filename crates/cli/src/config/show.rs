@@ -162,10 +162,10 @@ const CHECKS: &str = "
   `FEED_MAX_STALENESS`;
 * a database made by `dev`, unless told `--adopt-dev-database`.
 
-`dev` refuses addresses other than loopback, and a database of production.
-
 It warns of `CORS_ALLOWED_ORIGINS=*`, of a `PASSWORD_MIN_LENGTH` below 8, and of a key that begins with `django-insecure-`: a system that is
 being moved may still depend on them.
+
+`dev` refuses addresses other than loopback, and a database of production.
 
 ## Changing SECRET_KEY
 

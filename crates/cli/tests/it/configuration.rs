@@ -7,7 +7,8 @@ use crate::place::{KEY, Place};
 // KY-02: each with exit code 2, its reason, how to mend it, and nothing made on the disk.
 #[test]
 fn production_refuses_bad_configurations() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (&[], &["SECRET_KEY is not set"]),
         (&[("SECRET_KEY", "t=5r$2#b(9@z&k")], &["has 14 bytes", "ALLOW_SHORT_SECRET_KEY"]),
         (&[("SECRET_KEY", "changeme-changeme-changeme-changeme-changeme")], &["example"]),

@@ -1,5 +1,7 @@
 //! The binary as an operator meets it: what it says, its exit codes, what it leaves on the disk.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
 mod backup;
 mod configuration;
 mod import;
