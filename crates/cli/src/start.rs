@@ -52,7 +52,7 @@ pub(crate) async fn stored_mode(db: &Db) -> anyhow::Result<Option<Mode>> {
 ///
 /// # Errors
 /// A problem that says how to go on, when the database belongs to the other mode.
-pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool) -> anyhow::Result<()> {
+pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool, now: Timestamp) -> anyhow::Result<()> {
     let path = config.database.display();
     let problem = match (stored_mode(db).await?, config.mode) {
         (Some(Mode::Dev), Mode::Serve) if !adopt => Problem::new(
@@ -71,6 +71,8 @@ pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool) -> anyhow::Resu
         (_, mode) => {
             let mut tx = db.begin().await?;
             meta::set(&mut tx, meta::MODE, &mode.to_string()).await?;
+            // Commands such as `import` may have opened it weeks before; the time for old tokens begins with the service.
+            meta::set(&mut tx, meta::FIRST_STARTED_AT, &now.micros().to_string()).await?;
             tx.commit().await?;
             return Ok(());
         }
@@ -98,7 +100,7 @@ pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Cl
         db,
         hasher: hasher.context("the threads for hashing passwords cannot be started")?,
         keys: KeyRing::hs256(key, &fallbacks),
-        index_key: IndexKey::derive(key, "unknown names"),
+        index_key: IndexKey::derive(key, "bookstore-auth index v1"),
         settings: settings(config),
         clock,
     };

@@ -70,7 +70,7 @@ async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
 async fn open(config: &mut Config, adopt_dev_database: bool) -> anyhow::Result<App> {
     let clock = Clock::system();
     let db = start::database(config, &clock).await?;
-    start::claim(&db, config, adopt_dev_database).await?;
+    start::claim(&db, config, adopt_dev_database, clock.now()).await?;
     if config.keys.signing.is_none() {
         config.keys.signing = Some(start::dev_secret(&config.data_dir)?);
     }

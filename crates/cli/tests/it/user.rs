@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use testkit::wait;
 
@@ -117,4 +118,21 @@ fn a_running_server_follows() {
     assert_eq!(log_in("orange-lantern-77"), None);
     create(&place, "ann", GOOD).ok();
     assert_eq!(list(&place, &[])["users"][0]["id"], 2, "an id is never issued again");
+}
+
+// The time for tokens of the replaced service begins with the first start, not with an import weeks before it.
+#[test]
+fn commands_do_not_count_as_the_first_start() {
+    let place = Place::production();
+    create(&place, "ann", GOOD).ok();
+    let database = Connection::open(place.path("data/auth.db")).unwrap();
+    database.execute("UPDATE meta SET value = '5' WHERE key = 'first_started_at'", []).unwrap();
+    let first_start = || {
+        assert_eq!(place.start(&["serve"]).stop().code, 0);
+        let sql = "SELECT value FROM meta WHERE key = 'first_started_at'";
+        database.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    let first = first_start();
+    assert_ne!(first, "5");
+    assert_eq!(first_start(), first, "a second start is not the first");
 }
