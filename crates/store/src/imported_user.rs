@@ -111,12 +111,14 @@ pub async fn reserve_ids(tx: &mut Tx, at_least: i64) -> Result<()> {
 pub fn fingerprint_text(stored: &Credentials) -> String {
     let User { username, email, first_name, last_name, is_staff, is_superuser, disabled_at, .. } =
         &stored.user;
+    // While the mark to trim is there the password is the one that came; its hash may have been upgraded by a login.
+    let password = if stored.password_trims { "as imported" } else { stored.password_hash.as_str() };
     let fields = [
         username.as_str(),
         email.as_str(),
         first_name,
         last_name,
-        &stored.password_hash,
+        password,
         if *is_staff { "staff" } else { "" },
         if *is_superuser { "superuser" } else { "" },
         if disabled_at.is_some() { "disabled" } else { "" },

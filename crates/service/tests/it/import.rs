@@ -80,7 +80,7 @@ async fn an_imported_password_is_trimmed_as_django_did_and_upgraded_once() {
     let harness = Harness::new().await;
     let mut ann = row(5, "ann");
     ann.password_hash = django_hash(" spaced out ".trim());
-    apply(&harness, &[ann]).await;
+    apply(&harness, &[ann.clone()]).await;
     assert!(harness.try_login("ann", "wrong").await.is_err());
     assert_eq!(stored_hash(&harness).await.split('$').next(), Some("pbkdf2_sha256"), "not on failure");
     assert!(harness.try_login("ann", " spaced out ").await.is_ok());
@@ -88,12 +88,23 @@ async fn an_imported_password_is_trimmed_as_django_did_and_upgraded_once() {
     assert!(upgraded.starts_with("$argon2id$"), "{upgraded}");
     assert!(harness.try_login("ann", "\u{1f}spaced out").await.is_ok(), "trimmed until the password changes");
     assert_eq!(stored_hash(&harness).await, upgraded);
+
+    let mut disabled_there = ann.clone();
+    disabled_there.is_active = false;
+    disabled_there.fingerprint = [3; 32];
+    let outcome = apply(&harness, &[disabled_there]).await;
+    assert_eq!(outcome, [RowOutcome::Updated { same_key_as: None }], "an upgraded hash is no change of ours");
+    assert!(harness.try_login("ann", "spaced out").await.is_err());
+    ann.fingerprint = [4; 32];
+    apply(&harness, &[ann.clone()]).await;
     service::user::set_password(&harness.app, &harness.caller(), UserId::new(5), " new and spaced ")
         .await
         .unwrap();
     harness.clock.set(START + std::time::Duration::from_secs(5));
     assert!(harness.try_login("ann", "new and spaced").await.is_err());
     assert!(harness.try_login("ann", " new and spaced ").await.is_ok());
+    ann.fingerprint = [5; 32];
+    assert_eq!(apply(&harness, &[ann]).await, [RowOutcome::Conflict], "a new password is");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
