@@ -52,11 +52,14 @@ struct Draft {
 
 impl Draft {
     fn new(target: &Path) -> Result<Self> {
-        let path = beside(target, &format!(".partial-{}", std::process::id()));
-        if !make_private(&path)? {
-            return Err(exists(&path));
+        // One that a killed process has left behind is not ours to touch: it may belong to one that runs.
+        for number in 0..100 {
+            let path = beside(target, &format!(".partial-{}-{number}", std::process::id()));
+            if make_private(&path)? {
+                return Ok(Self { path });
+            }
         }
-        Ok(Self { path })
+        Err(Error::Refused(format!("remove the unfinished copies {}.partial-*", target.display()).into()))
     }
 
     fn path(&self) -> &Path {

@@ -88,6 +88,10 @@ impl Db {
     ///
     /// Keep it short: no hashing, network or sleep inside. One that is held for many seconds is taken back.
     ///
+    /// It sees what the members of its group before it have written and not yet committed. So an answer that grants
+    /// something because of what was read here is given after `commit` alone, also when nothing was written: if the
+    /// group fails, that fails too.
+    ///
     /// # Errors
     /// [`Error::Busy`] when it is not its turn within a bounded time or too many wait already,
     /// [`Error::Unavailable`], [`Error::Closed`].

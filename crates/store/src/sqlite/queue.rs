@@ -228,4 +228,93 @@ mod tests {
         queue.close();
         assert!(matches!(queue.join(), Err(Error::Closed)));
     }
+
+    /// What the model knows of a caller that has joined.
+    struct Caller {
+        ticket: u64,
+        turn: Option<Turn>,
+        outcome: Option<Outcome>,
+    }
+
+    /// Any order of events leaves one holder at most, serves in order, and forgets nobody.
+    #[test]
+    fn random_histories_keep_the_promises() {
+        for seed in 1..2000_u64 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut dice = move |limit: u64| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 11) % limit
+            };
+            let batch = 1 + dice(4) as usize;
+            let mut queue = Queue::default();
+            let mut callers: Vec<Caller> = Vec::new();
+            let mut served = 0;
+            for _ in 0..60 {
+                let at = dice(callers.len().max(1) as u64) as usize;
+                match (dice(7), queue.holder()) {
+                    (0 | 1, _) => {
+                        let (ticket, turn) = queue.join().unwrap();
+                        callers.push(Caller { ticket, turn: Some(turn), outcome: None });
+                    }
+                    // Someone goes away, as a dropped lease does.
+                    (2, _) if !callers.is_empty() => {
+                        let gone = callers.remove(at);
+                        let held = queue.holds(gone.ticket);
+                        queue.leave(gone.ticket);
+                        drop(gone.turn);
+                        if held {
+                            queue.next();
+                        }
+                    }
+                    // A caller's future is gone, its lease not yet: the turn is skipped.
+                    (3, _) if !callers.is_empty() && !queue.holds(callers[at].ticket) => {
+                        callers[at].turn = None
+                    }
+                    (4, Some(holder)) => {
+                        let caller = callers.iter_mut().find(|caller| caller.ticket == holder).unwrap();
+                        caller.outcome = Some(queue.finish());
+                    }
+                    (5, Some(_)) => queue.spoil(Error::Busy),
+                    (6, None) if queue.is_gathering() => {
+                        let group = queue.take_group();
+                        assert!(group.size() <= batch);
+                        let result = group.broken.clone().map_or(Ok(()), Err);
+                        group.answer(&result);
+                        for caller in &mut callers {
+                            if let Some(outcome) = &mut caller.outcome {
+                                assert_eq!(outcome.try_recv().unwrap().is_ok(), result.is_ok());
+                            }
+                        }
+                        callers.retain(|caller| caller.outcome.is_none());
+                    }
+                    (_, None) if !queue.is_gathering() => queue.open_group(batch),
+                    _ => {}
+                }
+                // Whoever holds the connection came before all who wait, and after all who had it.
+                if let Some(holder) = queue.holder() {
+                    assert!(holder >= served && queue.waiting.iter().all(|waiting| waiting.ticket > holder));
+                    assert!(
+                        callers.iter().any(|caller| caller.ticket == holder),
+                        "a lease nobody can give back"
+                    );
+                    served = holder;
+                }
+            }
+            // Left alone, everyone who still waits for a turn gets one.
+            while queue.waiting() > 0 || queue.holder().is_some() || queue.is_gathering() {
+                match queue.holder() {
+                    Some(_) => queue.next(),
+                    None if queue.is_gathering() => queue.take_group().answer(&Ok(())),
+                    None => queue.open_group(batch),
+                }
+            }
+            for caller in callers.iter_mut().filter(|caller| caller.outcome.is_none()) {
+                assert!(
+                    caller.turn.as_mut().is_none_or(|turn| turn.try_recv().is_ok_and(|turn| turn.is_ok()))
+                );
+            }
+        }
+    }
 }
