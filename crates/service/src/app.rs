@@ -1,6 +1,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -55,6 +55,8 @@ pub struct Inner {
     pub(crate) addresses: AddressLimits,
     /// Password schemes that occur among the users; dummies cost what one of them costs.
     pub(crate) schemes: ArcSwap<Vec<String>>,
+    /// When the database last took a write for a readiness probe; microseconds.
+    pub(crate) ready_at: AtomicI64,
     /// Tokens issued before this second are refused.
     pub(crate) tokens_not_before: i64,
     /// Until when tokens of the replaced service are taken.
@@ -116,6 +118,7 @@ impl App {
             addresses: AddressLimits::default(),
             schemes: ArcSwap::from_pointee(schemes),
             index_key,
+            ready_at: AtomicI64::new(i64::MIN),
             tokens_not_before: memory.tokens_not_before,
             legacy_until,
         })))

@@ -1,17 +1,27 @@
 //! Whether this replica can do its work.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+use domain::time::Timestamp;
 
 use crate::App;
 use crate::error::{Error, Result};
+
+/// A good answer is given again for so long: the probe waits for the disk, and anybody may ask.
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Ready means: the database takes writes, and the feed of changes is fresh enough to judge access tokens.
 ///
 /// # Errors
 /// [`crate::Kind::Unavailable`] with what is missing.
 pub async fn ready(app: &App) -> Result<()> {
-    app.db.check_writable().await?;
-    if app.feed.age(app.clock.now()) > app.settings.feed_max_staleness {
+    let now = app.clock.now();
+    if now.since(Timestamp::from_micros(app.ready_at.load(Relaxed))) >= REMEMBERED {
+        app.db.check_writable().await?;
+        app.ready_at.store(now.micros(), Relaxed);
+    }
+    if app.feed.age(now) > app.settings.feed_max_staleness {
         return Err(Error::unavailable(Duration::from_secs(5), "The feed of changes is stale."));
     }
     Ok(())
