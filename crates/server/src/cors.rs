@@ -79,9 +79,15 @@ fn is_readable(origin: &HeaderValue) -> bool {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match (host.split_once('['), host.contains(']')) {
         (None, closed) => !closed,
-        (Some((_, inner)), true) => inner.split(']').next().is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
+        (Some((_, inner)), true) => is_ip_literal(inner.split(']').next().unwrap_or_default()),
         (Some(_), false) => false,
     }
+}
+
+/// RFC 3986 section 3.2.2: an IPv6 address, perhaps with a zone, or an address of the future.
+fn is_ip_literal(text: &str) -> bool {
+    let (address, _zone) = text.split_once('%').unwrap_or((text, ""));
+    address.starts_with(['v', 'V']) || address.parse::<Ipv6Addr>().is_ok()
 }
 
 #[cfg(test)]

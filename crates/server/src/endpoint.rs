@@ -69,20 +69,16 @@ where
     W: Future<Output = Result<Response, Error>>,
 {
     let mut response = match admit(&api, about, request).await {
-        Ok(Admitted::Post(call)) => work(api, call).await.unwrap_or_else(Error::into_response),
-        Ok(Admitted::Options) => describe(about),
+        Ok(Some(call)) => work(api, call).await.unwrap_or_else(Error::into_response),
+        Ok(None) => describe(about),
         Err(error) => error.into_response(),
     };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
     response
 }
 
-enum Admitted {
-    Post(Call),
-    Options,
-}
-
-async fn admit(api: &Api, about: &About, request: Request) -> Result<Admitted, Error> {
+/// The call that a POST makes; an OPTIONS makes none and is answered by a description.
+async fn admit(api: &Api, about: &About, request: Request) -> Result<Option<Call>, Error> {
     let (mut parts, body) = request.into_parts();
     negotiate::accept(&parts.headers, parts.uri.query())?;
     let caller = caller(&api.app, &mut parts);
@@ -90,13 +86,13 @@ async fn admit(api: &Api, about: &About, request: Request) -> Result<Admitted, E
         check_bearer(&api.app, &caller, &parts.headers).await?;
     }
     if parts.method == Method::OPTIONS {
-        return Ok(Admitted::Options);
+        return Ok(None);
     }
     if parts.method != Method::POST {
         return Err(Error::MethodNotAllowed(parts.method.to_string()));
     }
     let body = body::read(&parts.headers, body, about.oversize, api.settings.body_timeout).await?;
-    Ok(Admitted::Post(Call { caller, headers: parts.headers, body }))
+    Ok(Some(Call { caller, headers: parts.headers, body }))
 }
 
 /// Who asks. The time is read here, once for the whole request.

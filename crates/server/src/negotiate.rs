@@ -21,10 +21,7 @@ const MAX_TYPE_LENGTH: usize = 256;
 /// # Errors
 /// 404 for an unknown `?format=`, 406 when nothing suits.
 pub(crate) fn accept(headers: &HeaderMap, query: Option<&str>) -> Result<(), Error> {
-    let format = match query {
-        Some(query) if query.contains("format=") => format_parameter(query),
-        _ => None,
-    };
+    let format = query.and_then(format_parameter);
     if let Some(format) = &format
         && !RENDERED.iter().any(|(name, _)| name == format)
     {
@@ -66,8 +63,9 @@ fn bounded(accept: &str) -> &str {
 /// The last `format` of a query, if it is not blank.
 fn format_parameter(query: &str) -> Option<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let value = pairs.filter(|(name, _)| *name == "format").map(|(_, value)| value).last()?;
-    let value = String::from_utf8_lossy(&percent::decode(value.as_bytes())).into_owned();
+    let named = pairs.filter(|(name, _)| percent::decode(name.as_bytes()) == b"format");
+    let value = named.map(|(_, value)| percent::decode(value.as_bytes())).next_back()?;
+    let value = String::from_utf8_lossy(&value).into_owned();
     (!value.is_empty()).then_some(value)
 }
 
@@ -129,5 +127,6 @@ mod tests {
         assert_eq!(answer(&["text/html"], Some("format=api")), 200);
         assert_eq!(answer(&[], Some("format=")), 200);
         assert_eq!(answer(&[], Some("xformat=xml")), 200);
+        assert_eq!(answer(&[], Some("%66ormat=x%6dl")), 404);
     }
 }

@@ -92,8 +92,11 @@ impl<'b> Part<'b> {
         };
         let mut field = None;
         let mut is_base64 = false;
-        for line in part[..end].split(|byte| *byte == b'\n') {
-            let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).unwrap_or_default();
+        let mut headers = &part[..end];
+        while !headers.is_empty() {
+            let line_end = find(headers, b"\r\n").unwrap_or(headers.len());
+            let line = std::str::from_utf8(&headers[..line_end]).unwrap_or_default();
+            headers = headers.get(line_end + 2..).unwrap_or_default();
             let parts = HeaderValueParts::parse(line);
             match parts.main.split_once(':') {
                 Some(("content-disposition", _)) => {

@@ -197,6 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        // An answer is out. Nobody need look for the next request until it comes, so the wait for it begins here.
+        if flushed.is_ready() && this.phase.state.load(Relaxed) & MASK == IDLE {
+            let _ = this.poll_wait(context);
+        }
         this.poll_written(context, flushed)
     }
 

@@ -1,0 +1,74 @@
+//! The OpenAPI document and its page (KY-06, HB-05).
+
+use server::ServerSettings;
+use service::settings::Settings;
+use testkit::app::TestApp;
+
+async fn service(docs: bool) -> TestApp {
+    TestApp::with(Settings::default(), ServerSettings { docs, ..ServerSettings::default() }).await
+}
+
+// KY-06
+#[tokio::test]
+async fn the_documentation_is_a_setting() {
+    let service = service(false).await;
+    for path in ["/docs", "/docs/", "/docs/index.html", "/docs/swagger-ui.css", "/openapi.json"] {
+        assert_eq!(service.get(path).await.status, 404, "{path}");
+    }
+}
+
+/// SC-05: every operation of the document answers, and every route that answers is in the document.
+#[tokio::test]
+async fn document_and_router_agree() {
+    let service = service(true).await;
+    let document = service.get("/openapi.json").await.json();
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{document}");
+    let paths = document["paths"].as_object().unwrap();
+    let documented: Vec<&str> = paths.keys().map(String::as_str).collect();
+    // Pages for people are no API.
+    let routes = ["/healthz", "/login/", "/readyz", "/refresh/", "/register/", "/verify/"];
+    let mut sorted = documented.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, routes, "a new route belongs here and in the document");
+    for (path, operations) in paths {
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let answer = service.send(&method.to_uppercase(), path, &[], b"").await;
+            let exists = answer.status != 404 && answer.status != 405;
+            assert_eq!(exists, operations.get(method).is_some(), "{method} {path}: {answer:?}");
+            if exists {
+                let status = answer.status.to_string();
+                let answers = &operations[method]["responses"];
+                assert!(answers.get(&status).is_some(), "{method} {path} answered {status}: {answers}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_from_the_binary_alone() {
+    let service = service(true).await;
+    let redirect = service.get("/docs").await;
+    assert_eq!((redirect.status, redirect.header("location")), (308, Some("/docs/")));
+    let page = service.get("/docs/").await;
+    // HB-05
+    let policy = page.header("content-security-policy").unwrap();
+    for directive in ["default-src 'none'", "script-src 'self';", "base-uri 'none'", "frame-ancestors 'none'"]
+    {
+        assert!(policy.contains(directive), "{policy}");
+    }
+    let text = page.text();
+    assert!(!text.contains("<script>"), "no inline scripts, which the policy would stop: {text}");
+    let mut loaded = 0;
+    for part in text.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css")) {
+        assert!(!part.contains("//"), "{part} comes from elsewhere");
+        let name = part.trim_start_matches("./");
+        let answer = service.get(&format!("/docs/{name}")).await;
+        assert_eq!(answer.status, 200, "{name}");
+        loaded += 1;
+    }
+    assert!(loaded >= 3, "{text}");
+    assert!(service.get("/docs/swagger-initializer.js").await.text().contains("../openapi.json"));
+    for path in ["/docs/nothing.js", "/docs/..%2fCargo.toml", "/docs/../openapi.json"] {
+        assert_eq!(service.get(path).await.status, 404, "{path}");
+    }
+}
