@@ -156,7 +156,7 @@ impl Hasher {
         self.submit(lane, source, false, move |arena| password::hash(&password, today, arena)).await
     }
 
-    /// Checks `password` against a stored hash, and makes a new one when that is outdated. A stored text that cannot be
+    /// Checks `password` against a stored hash, and with `upgrade` makes a new one when that is outdated. A stored text that cannot be
     /// checked costs what one of our hashes costs.
     ///
     /// # Errors
@@ -166,6 +166,7 @@ impl Hasher {
         source: u64,
         password: Zeroizing<Vec<u8>>,
         stored: String,
+        upgrade: bool,
     ) -> Result<Verdict, Busy> {
         let today = self.params();
         let oversized = password::is_oversized(&stored, today);
@@ -173,8 +174,8 @@ impl Hasher {
             let outcome = password::verify(&password, &stored, today, arena)?;
             // A failing upgrade must not fail the login; the next one tries again.
             let upgraded = match outcome {
-                Outcome::Outdated => password::hash(&password, today, arena).ok(),
-                Outcome::Right | Outcome::Wrong | Outcome::Broken => None,
+                Outcome::Outdated if upgrade => password::hash(&password, today, arena).ok(),
+                _ => None,
             };
             let valid = matches!(outcome, Outcome::Right | Outcome::Outdated);
             Ok(Verdict { valid, upgraded, broken: outcome == Outcome::Broken })

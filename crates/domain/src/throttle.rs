@@ -67,7 +67,11 @@ impl Count {
     /// How long the next attempt has to wait.
     fn wait(self, growth: Growth, now: Timestamp) -> Duration {
         match self.last {
-            Some(last) if !self.is_forgotten(now) => (last + growth.delay(self.failures)).since(now),
+            Some(last) if !self.is_forgotten(now) => match growth.delay(self.failures) {
+                // Requests do not come in the order of their times; where no delay is due, none is made of that.
+                Duration::ZERO => Duration::ZERO,
+                delay => (last + delay).since(now),
+            },
             _ => Duration::ZERO,
         }
     }
@@ -75,7 +79,7 @@ impl Count {
     fn add(&mut self, now: Timestamp) {
         self.forget(now);
         self.failures = self.failures.saturating_add(1);
-        self.last = Some(now);
+        self.last = self.last.max(Some(now));
     }
 
     /// Takes back the attempt reserved at `at`. If it was the last, the next may come at once: it was allowed then.

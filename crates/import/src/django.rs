@@ -11,8 +11,8 @@ mod source;
 use std::path::PathBuf;
 
 use domain::user::UserId;
+use service::App;
 use service::import::{ImportedUser, RowOutcome, apply_batch, reserve_ids};
-use service::{App, Caller};
 
 use crate::report::{NoteKind, Report};
 use crate::{Error, Progress};
@@ -40,7 +40,6 @@ pub struct ImportOptions {
 /// When the source is not what it should be, or a database fails; batches committed before stay.
 pub async fn run(
     app: &App,
-    caller: &Caller,
     options: &ImportOptions,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, Error> {
@@ -49,13 +48,15 @@ pub async fn run(
     let mut report = Report { dry_run: options.dry_run, ..Report::default() };
     let mut seen = Seen::default();
     let mut after = i64::MIN;
+    let mut highest = 0;
     loop {
         let raw = source.rows_after(after, BATCH)?;
         let Some(last) = raw.last() else { break };
         after = last.id;
         let rows = checked(&raw, &mut report);
         report.read += raw.len() as u64;
-        let outcomes = apply_batch(app, caller, NAME, &rows, options.dry_run).await?;
+        highest = rows.last().map_or(highest, |row| row.id.get());
+        let outcomes = apply_batch(app, NAME, &rows, options.dry_run).await?;
         for (row, mut outcome) in rows.iter().zip(outcomes) {
             if options.dry_run {
                 seen.correct(row, &mut outcome);
@@ -64,7 +65,9 @@ pub async fn run(
         }
         progress(Progress { done: report.read, total });
     }
-    report.ids_reserved_to = source.last_id()?.max(after).max(0);
+    // A sequence beyond what may be an id was not made by issuing ids.
+    let sequence = Some(source.last_id()?).filter(|last| *last <= row::MAX_ID);
+    report.ids_reserved_to = highest.max(sequence.unwrap_or(0));
     if !options.dry_run {
         reserve_ids(app, report.ids_reserved_to).await?;
     }

@@ -81,7 +81,7 @@ where
 async fn admit(api: &Api, about: &About, request: Request) -> Result<Option<Call>, Error> {
     let (mut parts, body) = request.into_parts();
     negotiate::accept(&parts.headers, parts.uri.query())?;
-    let caller = caller(&api.app, &mut parts);
+    let mut caller = caller(&api.app, &mut parts);
     if about.reads_bearer && parts.headers.contains_key(AUTHORIZATION) {
         check_bearer(&api.app, &caller, &parts.headers).await?;
     }
@@ -92,10 +92,12 @@ async fn admit(api: &Api, about: &About, request: Request) -> Result<Option<Call
         return Err(Error::MethodNotAllowed(parts.method.to_string()));
     }
     let body = body::read(&parts.headers, body, about.oversize, api.settings.body_timeout).await?;
+    // The client decides when the body is in; nothing is judged by the time before.
+    caller.now = api.app.clock.now();
     Ok(Some(Call { caller, headers: parts.headers, body }))
 }
 
-/// Who asks. The time is read here, once for the whole request.
+/// Who asks. The time is read again when the body is in, and then holds for the whole request.
 fn caller(app: &App, parts: &mut Parts) -> Caller {
     let context = parts.extensions.remove::<Context>().unwrap_or_else(Context::unknown);
     let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());

@@ -69,25 +69,26 @@ impl Feed {
             let page = change::read_after(&mut tx, after, PAGE).await?;
             drop(tx);
             let full = page.len() as i64 == PAGE;
-            self.follow(page);
+            self.follow(page, now);
             if !full {
                 break;
             }
         }
-        self.read_at.fetch_max(now.micros(), Ordering::Release);
+        // Not the maximum: after the clock has been set back, our knowledge must still age.
+        self.read_at.store(now.micros(), Ordering::Release);
         Ok(())
     }
 
-    fn follow(&self, page: Vec<Change>) {
+    fn follow(&self, page: Vec<Change>, now: Timestamp) {
         let Some(last) = page.last() else { return };
         let mut recent = self.recent.write();
         recent.last_seq = recent.last_seq.max(last.seq);
-        page.iter().for_each(|change| recent.apply(change));
+        page.iter().for_each(|change| recent.apply(change, now));
     }
 
     /// Takes in a change that this process has just committed, so that it holds here at once.
-    pub(crate) fn apply(&self, change: &Change) {
-        self.recent.write().apply(change);
+    pub(crate) fn apply(&self, change: &Change, now: Timestamp) {
+        self.recent.write().apply(change, now);
     }
 
     /// How old our knowledge is.
@@ -134,21 +135,24 @@ impl Feed {
 }
 
 impl Recent {
+    /// Takes in a change heard of at `now`. An entry counts from then, or from its own time if that is later: a wrong
+    /// clock elsewhere cannot make it be forgotten too early.
+    ///
     /// Applying a change twice, or after a later one, changes nothing: epochs only grow, and `active` is the word of
     /// the latest entry.
-    fn apply(&mut self, change: &Change) {
+    fn apply(&mut self, change: &Change, now: Timestamp) {
+        let at = change.at.max(now);
         match change.what {
             What::SessionEnded(id) => {
-                self.ended.insert(id, change.at);
+                self.ended.insert(id, at);
             }
             What::User { id, epoch, active } => match self.users.get_mut(&id) {
                 Some(state) if state.seq > change.seq => {}
                 Some(state) => {
-                    *state =
-                        UserState { seq: change.seq, at: change.at, epoch: state.epoch.max(epoch), active };
+                    *state = UserState { seq: change.seq, at, epoch: state.epoch.max(epoch), active };
                 }
                 None => {
-                    self.users.insert(id, UserState { seq: change.seq, at: change.at, epoch, active });
+                    self.users.insert(id, UserState { seq: change.seq, at, epoch, active });
                 }
             },
         }
@@ -168,6 +172,8 @@ pub async fn poll(app: &App) -> Result<()> {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+
     fn user(at: i64, epoch: u32, active: bool) -> Change {
         let what = What::User { id: UserId::new(7), epoch, active };
         Change { seq: at, at: Timestamp::from_seconds(at), what }
@@ -183,11 +189,11 @@ mod tests {
         let feed = feed();
         let (old, new) = (SessionId::new([1; 12], 0), SessionId::new([2; 12], 1));
         assert!(feed.allows(old, UserId::new(7)));
-        feed.apply(&user(10, 1, false));
+        feed.apply(&user(10, 1, false), NOW);
         assert!(!feed.allows(old, UserId::new(7)) && !feed.allows(new, UserId::new(7)));
-        feed.apply(&user(11, 1, true));
+        feed.apply(&user(11, 1, true), NOW);
         assert!(!feed.allows(old, UserId::new(7)) && feed.allows(new, UserId::new(7)));
-        feed.apply(&user(10, 1, false)); // again, late
+        feed.apply(&user(10, 1, false), NOW); // again, late
         assert!(feed.allows(new, UserId::new(7)));
         assert!(feed.allows(old, UserId::new(8)), "other users are not touched");
     }
@@ -197,10 +203,13 @@ mod tests {
         // DS-03
         let feed = feed();
         let id = SessionId::new([3; 12], 0);
-        feed.apply(&Change { seq: 1, at: Timestamp::from_seconds(1_000), what: What::SessionEnded(id) });
-        feed.prune(Timestamp::from_seconds(1_100));
-        assert!(!feed.allows(id, UserId::new(1)));
-        feed.prune(Timestamp::from_seconds(1_101));
-        assert!(feed.is_empty());
+        let change = |at| Change { seq: 1, at: Timestamp::from_seconds(at), what: What::SessionEnded(id) };
+        for written_at in [1_000, 3] {
+            feed.apply(&change(written_at), NOW); // the second was written by a clock that is wrong
+            feed.prune(Timestamp::from_seconds(1_100));
+            assert!(!feed.allows(id, UserId::new(1)));
+            feed.prune(Timestamp::from_seconds(1_101));
+            assert!(feed.is_empty());
+        }
     }
 }

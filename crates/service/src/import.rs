@@ -7,8 +7,8 @@ use store::change::{self, What};
 use store::imported_user::{self, Memory};
 use store::user::{Credentials, NewPassword, NewUser};
 
+use crate::App;
 use crate::error::Result;
-use crate::{App, Caller};
 
 /// One row of another system's user table, already read and checked by the importer.
 #[derive(Clone, Debug)]
@@ -76,7 +76,6 @@ pub enum RowOutcome {
 /// When the database cannot be written; nothing of the batch is stored then.
 pub async fn apply_batch(
     app: &App,
-    caller: &Caller,
     source: &str,
     rows: &[ImportedUser],
     dry_run: bool,
@@ -84,13 +83,14 @@ pub async fn apply_batch(
     let mut changes = Vec::new();
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut tx = app.db.begin().await?;
+    let now = app.clock.now(); // of the batch: an import takes long
     for row in rows {
         let scheme = crypto::password::scheme_of(&row.password_hash);
-        outcomes.push(apply(&mut tx, caller, source, row, &scheme, &mut changes).await?);
+        outcomes.push(apply(&mut tx, now, source, row, &scheme, &mut changes).await?);
     }
     if !dry_run {
         tx.commit().await?;
-        changes.iter().for_each(|change| app.feed.apply(change));
+        changes.iter().for_each(|change| app.feed.apply(change, now));
     }
     Ok(outcomes)
 }
@@ -107,7 +107,7 @@ pub async fn reserve_ids(app: &App, at_least: i64) -> Result<()> {
 
 async fn apply(
     tx: &mut Tx,
-    caller: &Caller,
+    now: Timestamp,
     source: &str,
     row: &ImportedUser,
     scheme: &str,
@@ -134,11 +134,11 @@ async fn apply(
     }
     let key = row.username.key();
     let same_key_as = imported_user::other_with_claim(tx, key.as_str(), row.id).await?;
-    let new = new_user(row, scheme, same_key_as.is_none(), caller.now, current.as_ref());
+    let new = new_user(row, scheme, same_key_as.is_none(), now, current.as_ref());
     let outcome = if current.is_some() {
-        if let Some(epoch) = imported_user::update_user(tx, row.id, &new).await? {
+        if let Some(epoch) = imported_user::update_user(tx, row.id, &new, now).await? {
             let what = What::User { id: row.id, epoch, active: row.is_active };
-            changes.push(change::append(tx, caller.now, what).await?);
+            changes.push(change::append(tx, now, what).await?);
         }
         RowOutcome::Updated { same_key_as }
     } else {

@@ -82,7 +82,10 @@ async fn check(
         return Ok(None);
     };
     let password = if account.password_trims { Password::as_django(raw) } else { Password::new_nfc(raw) };
-    let verdict = app.hasher.verify(source, password.to_bytes(), account.password_hash.clone()).await?;
+    // A disabled account's hash is not upgraded: the right password must not cost more than a wrong one (LG-02).
+    let active = account.user.disabled_at.is_none();
+    let verdict =
+        app.hasher.verify(source, password.to_bytes(), account.password_hash.clone(), active).await?;
     if verdict.broken {
         tracing::error!(
             event = "stored_hash_unreadable",
@@ -90,7 +93,7 @@ async fn check(
             "the stored password hash of this account cannot be read; set a new password"
         );
     }
-    Ok((verdict.valid && account.user.disabled_at.is_none()).then_some(verdict))
+    Ok((verdict.valid && active).then_some(verdict))
 }
 
 /// One of the schemes that occur among the users; always the same one for the same name.

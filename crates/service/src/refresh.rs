@@ -94,7 +94,11 @@ async fn adopt(app: &App, caller: &Caller, claims: &Claims, tx: &mut Tx) -> Resu
     let id = legacy_session_id(&claims.jti, epoch);
     let presented = legacy_jti(&claims.jti);
     let mut session = token::new_session(app, id, claims.user_id, caller);
-    session.previous_jti = Some(presented);
+    if app.settings.tokens.rotation {
+        session.previous_jti = Some(presented);
+    } else {
+        session.jti = presented; // nothing succeeds it: the token stays in force
+    }
     // The row remembers that the token is spent for as long as the token itself might come back.
     let keep_until = token::keep_until(&session).max(Timestamp::from_seconds(claims.expires_at));
     if store::session::insert(tx, &session, keep_until).await? {
@@ -148,7 +152,7 @@ async fn reused(
     if store::session::revoke(&mut tx, id, caller.now).await? {
         let change = change::append(&mut tx, caller.now, What::SessionEnded(id)).await?;
         tx.commit().await?;
-        app.feed.apply(&change);
+        app.feed.apply(&change, caller.now);
         app.counters.reuses.fetch_add(1, Relaxed);
         tracing::warn!(
             event = "refresh_token_reuse",
@@ -169,7 +173,8 @@ fn give(app: &App, session: &Session, now: Timestamp) -> Refreshed {
     Refreshed { access: token::mint_access(app, session, now), refresh: None }
 }
 
-/// The id of the session that a refresh token of the replaced service opens.
+/// The id of the session that a refresh token of the replaced service opens. Whatever raises the epoch also sets the
+/// user's not-before, so a token never opens a second session in a later epoch.
 pub(crate) fn legacy_session_id(jti: &str, epoch: u32) -> SessionId {
     let digest = crypto::keyed::sha256(format!("session of refresh token {jti}").as_bytes());
     let mut bytes = [0; 12];

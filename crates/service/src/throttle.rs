@@ -82,10 +82,13 @@ impl AddressLimits {
         }
     }
 
-    /// Gives one back.
-    fn give_back(&self, limit: AddressLimit, number: u64) {
+    /// Gives one back, as far as it still counts: what has decayed since it was taken is not given twice.
+    fn give_back(&self, limit: AddressLimit, number: u64, now: Timestamp) {
         let interval = limit.rate().1.as_micros() as i64;
-        self.slot(limit, number).fetch_sub(interval, Ordering::Relaxed);
+        let slot = self.slot(limit, number);
+        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |whole_at| {
+            (whole_at > now.micros()).then(|| (whole_at - interval).max(now.micros()))
+        });
     }
 }
 
@@ -106,7 +109,7 @@ pub(crate) fn admit(app: &App, caller: &Caller, limit: AddressLimit) -> Result<(
 /// Gives back what [`admit`] took: the login was a good one.
 pub(crate) fn give_back(app: &App, caller: &Caller, limit: AddressLimit) {
     if app.settings.throttle {
-        app.addresses.give_back(limit, source(app, caller));
+        app.addresses.give_back(limit, source(app, caller), caller.now);
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
         let now = Timestamp::from_seconds(1_000);
         for _ in 0..AddressLimit::Login.rate().0 * 3 {
             assert_eq!(limits.take(AddressLimit::Login, 1, now), Ok(()));
-            limits.give_back(AddressLimit::Login, 1);
+            limits.give_back(AddressLimit::Login, 1, now);
         }
     }
 }

@@ -3,13 +3,14 @@
 use crypto::hasher::Lane;
 use domain::field::FieldErrors;
 use domain::password::Password;
+use domain::time::Timestamp;
 use domain::user::{EmailAddress, NAME_TAKEN, NameKey, User, UserId, Username, canonical_name};
 use store::Tx;
-use store::change::{self, Change, What};
+use store::change::{self, What};
 use store::user::NewPassword;
 
+use crate::App;
 use crate::error::{Error, Result};
-use crate::{App, Caller};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -29,7 +30,7 @@ pub struct NewUser {
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] with the faulty fields.
-pub async fn create(app: &App, caller: &Caller, new: NewUser) -> Result<User> {
+pub async fn create(app: &App, new: NewUser) -> Result<User> {
     let mut errors = FieldErrors::default();
     let username = errors.take("username", Username::parse(&new.username));
     let email = errors.take("email", EmailAddress::parse(&new.email));
@@ -49,7 +50,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewUser) -> Result<User> {
         password: NewPassword { hash: &hash, scheme: &crypto::password::scheme_of(&hash), trims: false },
         is_staff: new.is_staff,
         is_superuser: new.is_superuser,
-        created_at: caller.now,
+        created_at: app.clock.now(),
         last_login_at: None,
         disabled_at: None,
     };
@@ -72,22 +73,37 @@ pub async fn list(app: &App, after: Option<UserId>, limit: u32) -> Result<Vec<Us
     Ok(store::user::list(&mut tx, after.unwrap_or(UserId::new(i64::MIN)), i64::from(limit)).await?)
 }
 
-/// The account of a name, in any spelling that means one account only, or of an id.
+/// The account of a name, in any spelling that means one account only, or of an id. `id:7` and `name:7` say which is
+/// meant; digits alone are refused when they are one account's id and another's name.
 ///
 /// # Errors
-/// [`crate::Kind::NotFound`].
-pub async fn find(app: &App, name_or_id: &str) -> Result<User> {
-    let name = canonical_name(name_or_id);
+/// [`crate::Kind::NotFound`]; [`crate::Kind::Conflict`] when the text means two accounts.
+pub async fn find(app: &App, text: &str) -> Result<User> {
     let mut tx = app.db.read().await?;
-    if let Some(found) = store::user::find_credentials(&mut tx, &name, &NameKey::of(&name)).await? {
-        return Ok(found.user);
+    let by_name = match text.strip_prefix("id:") {
+        Some(_) => None,
+        None => named(&mut tx, text.strip_prefix("name:").unwrap_or(text)).await?,
+    };
+    let by_id = match (text.strip_prefix("id:").unwrap_or(text)).parse() {
+        Ok(id) => store::user::find(&mut tx, UserId::new(id)).await?,
+        Err(_) => None,
+    };
+    match (by_name, by_id) {
+        (Some(named), Some(other)) if named.id != other.id => Err(Error::conflict(format!(
+            "{text} is the name of account {} and the id of account {:?}; say name:{text} or id:{text}.",
+            named.id,
+            other.username.as_str()
+        ))),
+        (Some(user), _) | (None, Some(user)) => Ok(user),
+        (None, None) => Err(Error::not_found(format!(
+            "There is no account {text:?}, or several that differ only by case."
+        ))),
     }
-    if let Ok(id) = name.parse()
-        && let Some(user) = store::user::find(&mut tx, UserId::new(id)).await?
-    {
-        return Ok(user);
-    }
-    Err(Error::not_found(format!("There is no account {name_or_id:?}, or several that differ only by case.")))
+}
+
+async fn named(tx: &mut Tx, text: &str) -> Result<Option<User>> {
+    let name = canonical_name(text);
+    Ok(store::user::find_credentials(tx, &name, &NameKey::of(&name)).await?.map(|found| found.user))
 }
 
 /// Disables an account: its sessions end, its tokens are refused everywhere within the bound. Answers whether it was
@@ -95,10 +111,10 @@ pub async fn find(app: &App, name_or_id: &str) -> Result<User> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn disable(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
-    let mut tx = app.db.begin().await?;
-    let Some(epoch) = store::user::disable(&mut tx, id, caller.now).await? else { return Ok(false) };
-    commit_change(app, caller, tx, id, epoch, false).await?;
+pub async fn disable(app: &App, id: UserId) -> Result<bool> {
+    let (mut tx, now) = begin(app).await?;
+    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
+    commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
     Ok(true)
 }
@@ -107,10 +123,10 @@ pub async fn disable(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn enable(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
-    let mut tx = app.db.begin().await?;
+pub async fn enable(app: &App, id: UserId) -> Result<bool> {
+    let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
-    commit_change(app, caller, tx, id, epoch, true).await?;
+    commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "user_enabled", user.id = %id, "account enabled");
     Ok(true)
 }
@@ -119,7 +135,7 @@ pub async fn enable(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
 ///
 /// # Errors
 /// [`crate::Kind::Invalid`] when the policy refuses it; [`crate::Kind::NotFound`].
-pub async fn set_password(app: &App, caller: &Caller, id: UserId, password: &str) -> Result<()> {
+pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
     let mut tx = app.db.read().await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     drop(tx);
@@ -135,10 +151,10 @@ pub async fn set_password(app: &App, caller: &Caller, id: UserId, password: &str
     let hash = hash(app, password).await?;
     let scheme = crypto::password::scheme_of(&hash);
     let new = NewPassword { hash: &hash, scheme: &scheme, trims: false };
-    let mut tx = app.db.begin().await?;
-    let epoch = store::user::set_password(&mut tx, id, new, caller.now).await?.ok_or_else(|| no_such(id))?;
+    let (mut tx, now) = begin(app).await?;
+    let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
     let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
-    commit_change(app, caller, tx, id, epoch, active).await?;
+    commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
     Ok(())
 }
@@ -147,26 +163,27 @@ pub async fn set_password(app: &App, caller: &Caller, id: UserId, password: &str
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn delete(app: &App, caller: &Caller, id: UserId) -> Result<bool> {
-    let mut tx = app.db.begin().await?;
-    let Some(epoch) = store::user::delete(&mut tx, id, caller.now).await? else { return Ok(false) };
-    commit_change(app, caller, tx, id, epoch.saturating_add(1), false).await?;
+pub async fn delete(app: &App, id: UserId) -> Result<bool> {
+    let (mut tx, now) = begin(app).await?;
+    let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
+    let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
+    commit_change(app, tx, now, what).await?;
     tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
     Ok(true)
 }
 
+/// A transaction and its time, read when it begins: an operator may have sat at a prompt since the command started, and
+/// a change from before the feed's horizon would be forgotten at once.
+async fn begin(app: &App) -> Result<(Tx, Timestamp)> {
+    let tx = app.db.begin().await?;
+    Ok((tx, app.clock.now()))
+}
+
 /// Tells every replica in the same transaction, and this one as soon as it is committed.
-async fn commit_change(
-    app: &App,
-    caller: &Caller,
-    mut tx: Tx,
-    id: UserId,
-    epoch: u32,
-    active: bool,
-) -> Result<()> {
-    let change: Change = change::append(&mut tx, caller.now, What::User { id, epoch, active }).await?;
+async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: What) -> Result<()> {
+    let change = change::append(&mut tx, now, what).await?;
     tx.commit().await?;
-    app.feed.apply(&change);
+    app.feed.apply(&change, now);
     Ok(())
 }
 

@@ -38,7 +38,8 @@ const APPEND: &str =
     "INSERT INTO changes (at, session_id, user_id, epoch, active) VALUES ($1, $2, $3, $4, $5) RETURNING seq";
 const READ_AFTER: &str =
     "SELECT seq, at, session_id, user_id, epoch, active FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2";
-const LAST_BEFORE: &str = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < $1";
+const LAST_BEFORE: &str =
+    "SELECT COALESCE((SELECT MIN(seq) - 1 FROM changes WHERE at >= $1), (SELECT MAX(seq) FROM changes), 0)";
 const PURGE: &str =
     "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2)";
 
@@ -77,7 +78,8 @@ pub async fn read_after(tx: &mut Tx, seq: i64, limit: i64) -> Result<Vec<Change>
     tx.query(READ_AFTER, &[seq.into(), limit.into()]).await?.iter().map(read).collect()
 }
 
-/// The last entry older than `at`; 0 when there is none. A reader that starts behind it misses nothing younger.
+/// The place before the first entry that is not older than `at`: a reader that starts there misses none of them, even
+/// where times do not grow with places because a clock was set back.
 pub async fn last_before(tx: &mut Tx, at: Timestamp) -> Result<i64> {
     match tx.query_opt(LAST_BEFORE, &[at.micros().into()]).await? {
         Some(row) => row.int(0),

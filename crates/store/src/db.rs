@@ -141,7 +141,9 @@ impl Db {
     pub async fn check_writable(&self) -> Result<()> {
         let probe = async {
             let mut tx = self.begin().await?;
-            meta::set(&mut tx, "probe", "written").await?;
+            // A value that changes: writing what is there already would write nothing.
+            let last = meta::get(&mut tx, meta::PROBE).await?.and_then(|last| last.parse::<u64>().ok());
+            meta::set(&mut tx, meta::PROBE, &last.unwrap_or(0).wrapping_add(1).to_string()).await?;
             tx.commit().await
         };
         tokio::time::timeout(PROBE_LIMIT, probe).await.unwrap_or(Err(Error::Busy))

@@ -1,6 +1,7 @@
 //! Users that an import brought: what the source held then and what we held, so that a later run knows who has changed
 //! a row since.
 
+use domain::time::Timestamp;
 use domain::user::{User, UserId};
 
 use crate::user::{Credentials, NewPassword, NewUser};
@@ -17,7 +18,7 @@ pub struct Memory {
 
 const FIND: &str = "SELECT source_digest, our_digest FROM imported_users WHERE source = $1 AND user_id = $2";
 const SAVE: &str = "INSERT INTO imported_users (source, user_id, source_digest, our_digest) VALUES ($1, $2, $3, $4) ON CONFLICT (source, user_id) DO UPDATE SET source_digest = excluded.source_digest, our_digest = excluded.our_digest";
-const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
+const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, not_before = $16, epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
 const FIND_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id = $1";
 const FIND_OTHER_WITH_NAME: &str = "SELECT id FROM users WHERE username = $1 AND id <> $2";
 const FIND_OTHER_WITH_CLAIM: &str = "SELECT id FROM users WHERE username_claim = $1 AND id <> $2";
@@ -71,7 +72,7 @@ async fn other(tx: &mut Tx, statement: &'static str, text: &str, id: UserId) -> 
 }
 
 /// Overwrites an account by what the source says now and opens a new epoch; answers the epoch.
-pub async fn update_user(tx: &mut Tx, id: UserId, new: &NewUser<'_>) -> Result<Option<u32>> {
+pub async fn update_user(tx: &mut Tx, id: UserId, new: &NewUser<'_>, now: Timestamp) -> Result<Option<u32>> {
     let key = new.username.key();
     let NewPassword { hash, scheme, trims } = new.password;
     let params = [
@@ -90,6 +91,7 @@ pub async fn update_user(tx: &mut Tx, id: UserId, new: &NewUser<'_>) -> Result<O
         new.created_at.micros().into(),
         new.last_login_at.map(|at| at.micros()).into(),
         new.disabled_at.map(|at| at.micros()).into(),
+        crate::user::first_good_second(now).into(),
     ];
     let row = tx.query_opt(UPDATE_USER, &params).await?;
     row.map(|row| crate::user::read_epoch(row.int(0)?)).transpose()

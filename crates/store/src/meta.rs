@@ -10,6 +10,8 @@ pub const FIRST_STARTED_AT: &str = "first_started_at";
 pub const TOKENS_NOT_BEFORE: &str = "tokens_not_before";
 /// The longest lifetime an access token was ever given here; microseconds.
 pub const LONGEST_ACCESS_LIFETIME: &str = "longest_access_lifetime";
+/// Counts the probes of whether the database takes writes.
+pub const PROBE: &str = "probe";
 
 const GET: &str = "SELECT value FROM meta WHERE key = $1";
 const SET: &str =

@@ -262,10 +262,10 @@ pub async fn schemes(tx: &mut Tx, limit: usize) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Tokens without a session carry whole seconds: one issued within the second of `now` may be older than `now`,
-/// so the first second that is surely later is the next one.
-fn first_good_second(now: Timestamp) -> i64 {
-    now.seconds() + 1
+/// The first second in which a token without a session was surely issued after `now`: such tokens carry whole seconds, and
+/// the clock of the service that mints them may be ahead by as much as we allow.
+pub(crate) fn first_good_second(now: Timestamp) -> i64 {
+    now.seconds() + 1 + domain::token::CLOCK_SKEW
 }
 
 fn epoch(row: Option<Row>) -> Result<Option<u32>> {

@@ -20,9 +20,8 @@ pub(super) fn run(inputs: &Inputs, command: Import) -> anyhow::Result<ExitCode> 
     let options = ImportOptions { database: args.database.clone(), dry_run: args.dry_run };
     let scratch = Scratch::for_dry_run(inputs, &args)?;
     let given = scratch.as_ref().map_or_else(|| inputs.clone(), |scratch| scratch.inputs(inputs));
-    let report = with_app(&given, true, async |app: &App, caller| {
-        Ok(django::run(app, caller, &options, show_progress).await?)
-    })?;
+    let report =
+        with_app(&given, true, async |app: &App| Ok(django::run(app, &options, show_progress).await?))?;
     if args.json {
         print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     } else {

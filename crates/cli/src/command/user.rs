@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 use std::io::{self, BufRead, IsTerminal};
-use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use domain::time::Timestamp;
 use domain::user::{User as Account, UserId};
 use serde_json::{Value, json};
 use service::clock::Clock;
-use service::{App, Caller, user};
+use service::{App, user};
 
 use super::output::print;
 use super::{block_on, existing, load_for_database, password};
@@ -21,12 +20,12 @@ use crate::start;
 
 pub(super) fn run(inputs: &Inputs, command: User) -> anyhow::Result<ExitCode> {
     let may_make_database = matches!(command, User::Create(_));
-    with_app(inputs, may_make_database, async |app, caller| match command {
-        User::Create(args) => create(app, caller, args).await,
+    with_app(inputs, may_make_database, async |app| match command {
+        User::Create(args) => create(app, args).await,
         User::List(args) => list(app, args).await,
         User::Disable(args) => {
             let account = user::find(app, &args.user).await?;
-            let changed = user::disable(app, caller, account.id).await?;
+            let changed = user::disable(app, account.id).await?;
             tell(
                 &account,
                 if changed { "is disabled; its sessions have ended" } else { "was disabled already" },
@@ -34,11 +33,11 @@ pub(super) fn run(inputs: &Inputs, command: User) -> anyhow::Result<ExitCode> {
         }
         User::Enable(args) => {
             let account = user::find(app, &args.user).await?;
-            let changed = user::enable(app, caller, account.id).await?;
+            let changed = user::enable(app, account.id).await?;
             tell(&account, if changed { "is enabled" } else { "was enabled already" })
         }
-        User::SetPassword(args) => set_password(app, caller, args).await,
-        User::Delete(args) => delete(app, caller, args).await,
+        User::SetPassword(args) => set_password(app, args).await,
+        User::Delete(args) => delete(app, args).await,
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -47,7 +46,7 @@ pub(super) fn run(inputs: &Inputs, command: User) -> anyhow::Result<ExitCode> {
 pub(super) fn with_app<T>(
     inputs: &Inputs,
     may_make_database: bool,
-    work: impl AsyncFnOnce(&App, &Caller) -> anyhow::Result<T>,
+    work: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let mut config = load_for_database(inputs, Mode::Serve)?.config;
     if !may_make_database {
@@ -61,23 +60,14 @@ pub(super) fn with_app<T>(
         }
         let config = Config { hash: Hash { threads: 1, ..config.hash }, ..config };
         let app = start::app(&config, db, None, clock).await?;
-        let done = work(&app, &caller(&app)).await;
+        let done = work(&app).await;
         app.hasher.shutdown();
         app.db.close().await;
         done
     })
 }
 
-fn caller(app: &App) -> Caller {
-    Caller {
-        now: app.clock.now(),
-        request_id: "command-line".to_owned(),
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        user_agent: "bookstore-auth".to_owned(),
-    }
-}
-
-async fn create(app: &App, caller: &Caller, args: UserCreate) -> anyhow::Result<()> {
+async fn create(app: &App, args: UserCreate) -> anyhow::Result<()> {
     let password = password::read(&args.password)?;
     let new = user::NewUser {
         username: args.username,
@@ -86,26 +76,26 @@ async fn create(app: &App, caller: &Caller, args: UserCreate) -> anyhow::Result<
         is_superuser: args.superuser,
         is_staff: args.staff,
     };
-    let account = user::create(app, caller, new).await?;
+    let account = user::create(app, new).await?;
     if args.json {
         return Ok(print(&format!("{}\n", as_json(&account)))?);
     }
     tell(&account, "is created")
 }
 
-async fn set_password(app: &App, caller: &Caller, args: UserSetPassword) -> anyhow::Result<()> {
+async fn set_password(app: &App, args: UserSetPassword) -> anyhow::Result<()> {
     let account = user::find(app, &args.user).await?;
     let password = password::read(&args.password)?;
-    user::set_password(app, caller, account.id, password::text(&password)?).await?;
+    user::set_password(app, account.id, password::text(&password)?).await?;
     tell(&account, "has a new password; its sessions have ended")
 }
 
-async fn delete(app: &App, caller: &Caller, args: UserDelete) -> anyhow::Result<()> {
+async fn delete(app: &App, args: UserDelete) -> anyhow::Result<()> {
     let account = user::find(app, &args.user).await?;
     if !args.yes && !confirmed(&account)? {
         return Err(Usage("nothing was deleted".to_owned()).into());
     }
-    user::delete(app, caller, account.id).await?;
+    user::delete(app, account.id).await?;
     tell(&account, "is deleted")
 }
 

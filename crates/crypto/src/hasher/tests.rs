@@ -73,9 +73,9 @@ async fn a_new_hash_is_salted_argon2id_and_checks() {
     let second = hasher.hash(Lane::Registration, 1, password("pässwörd")).await.unwrap();
     assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");
     assert_ne!(first, second);
-    let right = hasher.verify(1, password("pässwörd"), first.clone()).await.unwrap();
+    let right = hasher.verify(1, password("pässwörd"), first.clone(), true).await.unwrap();
     assert!(right.valid && right.upgraded.is_none() && !right.broken);
-    let wrong = hasher.verify(1, password("pässworD"), first).await.unwrap();
+    let wrong = hasher.verify(1, password("pässworD"), first, true).await.unwrap();
     assert!(!wrong.valid && wrong.upgraded.is_none() && !wrong.broken);
     assert_eq!(hasher.stats().computed, 4);
 }
@@ -84,13 +84,13 @@ async fn a_new_hash_is_salted_argon2id_and_checks() {
 #[tokio::test]
 async fn a_foreign_hash_is_upgraded_on_success_and_never_on_failure() {
     let hasher = start(1, 8);
-    let wrong = hasher.verify(1, password("Password"), CHEAP.into()).await.unwrap();
+    let wrong = hasher.verify(1, password("Password"), CHEAP.into(), true).await.unwrap();
     assert!(!wrong.valid && wrong.upgraded.is_none());
     assert_eq!(hasher.stats().computed, 1);
-    let right = hasher.verify(1, password("password"), CHEAP.into()).await.unwrap();
+    let right = hasher.verify(1, password("password"), CHEAP.into(), true).await.unwrap();
     assert!(right.valid);
     assert_eq!(hasher.stats().computed, 3);
-    let again = hasher.verify(1, password("password"), right.upgraded.unwrap()).await.unwrap();
+    let again = hasher.verify(1, password("password"), right.upgraded.unwrap(), true).await.unwrap();
     assert!(again.valid && again.upgraded.is_none());
 }
 
@@ -103,7 +103,7 @@ async fn what_cannot_be_checked_costs_one_computation_like_a_wrong_password() {
     for (stored, broken) in
         [(own.as_str(), false), ("!unusable", false), ("", false), ("md5$s$00", true), ("$", true)]
     {
-        let verdict = hasher.verify(1, password("y"), stored.into()).await.unwrap();
+        let verdict = hasher.verify(1, password("y"), stored.into(), true).await.unwrap();
         assert!(!verdict.valid && verdict.upgraded.is_none());
         assert_eq!(verdict.broken, broken, "{stored}");
         computed += 1;
@@ -121,7 +121,7 @@ async fn queue_check(hasher: &Hasher, source: u64) -> JoinHandle<Result<Verdict,
     let before = hasher.stats().waiting_login;
     let task = tokio::spawn({
         let hasher = hasher.clone();
-        async move { hasher.verify(source, password("wrong"), CHEAP.into()).await }
+        async move { hasher.verify(source, password("wrong"), CHEAP.into(), true).await }
     });
     until(hasher, |stats| stats.waiting_login > before).await;
     task
@@ -132,7 +132,7 @@ async fn queue_check(hasher: &Hasher, source: u64) -> JoinHandle<Result<Verdict,
 async fn a_full_lane_and_a_used_up_share_are_answered_at_once() {
     let hasher = start(1, 8);
     let gate = Gate::close(&hasher, false).await;
-    let check = |source| hasher.verify(source, password("wrong"), CHEAP.into());
+    let check = |source| hasher.verify(source, password("wrong"), CHEAP.into(), true);
     let mut waiting = vec![queue_check(&hasher, 1).await, queue_check(&hasher, 1).await];
     assert_eq!(cause(check(1).await), Some(Cause::Share));
     waiting.push(queue_check(&hasher, 2).await);
@@ -159,7 +159,7 @@ async fn a_full_lane_and_a_used_up_share_are_answered_at_once() {
 async fn a_job_that_waits_too_long_is_answered_without_hashing() {
     let hasher = start_with(1, 8, Duration::from_millis(1500));
     let gate = Gate::close(&hasher, false).await;
-    let late = hasher.verify(1, password("password"), CHEAP.into()).await.err().unwrap();
+    let late = hasher.verify(1, password("password"), CHEAP.into(), true).await.err().unwrap();
     assert_eq!(late, Busy { retry_after: Duration::from_secs(2), cause: Cause::Waited });
     assert_eq!((hasher.stats().waiting_login, hasher.stats().expired), (0, 1));
     // The gate's own job is older than that, but it runs: it is answered.
@@ -189,7 +189,7 @@ async fn a_caller_who_leaves_a_running_job_harms_nobody() {
     gate.task.abort();
     assert!(gate.task.await.unwrap_err().is_cancelled());
     drop(gate.opener);
-    assert!(hasher.verify(1, password("wrong"), CHEAP.into()).await.is_ok());
+    assert!(hasher.verify(1, password("wrong"), CHEAP.into(), true).await.is_ok());
     assert_eq!(hasher.stats().skipped, 0);
 }
 
@@ -233,7 +233,7 @@ async fn the_threads_end_with_the_last_handle() {
     let shared = Arc::clone(&hasher.handle.0);
     let other = hasher.clone();
     drop(hasher);
-    assert!(other.verify(1, password("wrong"), CHEAP.into()).await.is_ok());
+    assert!(other.verify(1, password("wrong"), CHEAP.into(), true).await.is_ok());
     drop(other);
     while Arc::strong_count(&shared) > 1 {
         yield_now().await;
@@ -253,7 +253,7 @@ async fn oversized_jobs_share_one_slot() {
     until(&hasher, |stats| stats.waiting_login == 1).await;
     // The other thread is free, and passes the oversized job.
     for _ in 0..10 {
-        assert!(hasher.verify(2, password("wrong"), CHEAP.into()).await.is_ok());
+        assert!(hasher.verify(2, password("wrong"), CHEAP.into(), true).await.is_ok());
     }
     assert_eq!((hasher.stats().waiting_login, hasher.stats().computed), (1, 10));
     gate.open().await;

@@ -12,7 +12,7 @@ const MAX_ARGON2_WORK: u64 = 1 << 21;
 /// Argon2: lanes. Django uses 8.
 const MAX_LANES: u32 = 64;
 /// PBKDF2: Django 5.2 uses 1,000,000 and adds about a fifth with every version.
-const MAX_ITERATIONS: u32 = 10_000_000;
+const MAX_ITERATIONS: u32 = 3_000_000;
 /// bcrypt: the cost is a power of two; 12 is usual, each more doubles it.
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 /// scrypt: N times r times p. Django uses 655,360.

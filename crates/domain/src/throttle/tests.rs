@@ -241,3 +241,13 @@ proptest! {
         }
     }
 }
+
+// LG-04: requests that overlap come in another order than their times say.
+#[test]
+fn an_attempt_that_comes_late_waits_for_no_delay_that_is_not_due() {
+    let mut log = FailureLog::default();
+    assert_eq!(log.reserve(network(1), at(10)), Ok(()));
+    assert_eq!(log.reserve(network(1), at(8)), Ok(()));
+    fail(&mut log, network(1), 3, 9);
+    assert_eq!(log.reserve(network(1), at(9)), Err(Duration::from_secs(31)), "five failures, the last at 10");
+}

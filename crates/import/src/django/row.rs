@@ -17,6 +17,9 @@ pub(super) struct Checked {
     pub(super) remarks: Vec<(NoteKind, String)>,
 }
 
+/// The largest id that every client reads exactly: JSON numbers are doubles in JavaScript (RFC 8259 section 6).
+pub(super) const MAX_ID: i64 = (1 << 53) - 1;
+
 /// Longest text of a column, in code points. Django's own limits are lower (150 and 254); more is no user's doing.
 const MAX_TEXT: usize = 1_000;
 
@@ -37,8 +40,8 @@ pub(super) fn check(row: &RawRow) -> Result<Checked, String> {
         joined,
         last_login,
     ] = &row.cells;
-    if row.id <= 0 {
-        return Err("its id is not positive".to_owned());
+    if !(1..=MAX_ID).contains(&row.id) {
+        return Err(format!("its id is not between 1 and {MAX_ID}, where JSON numbers are exact everywhere"));
     }
     let mut remarks = Vec::new();
     let raw_name = text("username", username)?;

@@ -1,6 +1,5 @@
 //! What comes over, what a second run does, and what is never lost silently.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use domain::time::Timestamp;
@@ -8,23 +7,14 @@ use domain::user::UserId;
 use import::Error;
 use import::django::{ImportOptions, run};
 use import::report::{NoteKind, Report};
-use service::{Caller, user};
+use service::user;
 use testkit::app::TestApp;
 
 use crate::source_file::{HASH, OTHER_HASH, SourceFile};
 
-fn caller(service: &TestApp) -> Caller {
-    Caller {
-        now: service.clock.now(),
-        request_id: "test".to_owned(),
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        user_agent: String::new(),
-    }
-}
-
 async fn try_import(service: &TestApp, file: &Path, dry_run: bool) -> Result<Report, Error> {
     let options = ImportOptions { database: file.to_owned(), dry_run };
-    run(&service.app, &caller(service), &options, |_| {}).await
+    run(&service.app, &options, |_| {}).await
 }
 
 async fn import(service: &TestApp, file: &SourceFile) -> Report {
@@ -110,7 +100,7 @@ async fn what_changed_on_both_sides_stays_as_it_is_here_and_is_told() {
     let file = SourceFile::with(&["ann", "bob"]);
     let service = TestApp::start().await;
     import(&service, &file).await;
-    user::set_password(&service.app, &caller(&service), UserId::new(1), "violet-umbrella-42").await.unwrap();
+    user::set_password(&service.app, UserId::new(1), "violet-umbrella-42").await.unwrap();
     assert_eq!(counts(&import(&service, &file).await), [2, 0, 0, 2, 0], "changed here only");
 
     file.set(1, "password", OTHER_HASH);
@@ -126,7 +116,7 @@ async fn who_was_deleted_here_stays_deleted() {
     let file = SourceFile::with(&["ann", "bob"]);
     let service = TestApp::start().await;
     import(&service, &file).await;
-    user::delete(&service.app, &caller(&service), UserId::new(1)).await.unwrap();
+    user::delete(&service.app, UserId::new(1)).await.unwrap();
     file.set(1, "email", "new@example.com");
     let report = import(&service, &file).await;
     assert_eq!((counts(&report), notes(&report)), ([2, 0, 0, 1, 1], vec![(1, NoteKind::DeletedHere)]));
@@ -251,4 +241,17 @@ fn the_hashes_are_djangos() {
     for hash in [HASH, OTHER_HASH] {
         assert_eq!(crypto::password::kind_of(hash), crypto::password::Kind::Foreign);
     }
+}
+
+#[tokio::test]
+async fn an_absurd_id_is_named_and_does_not_use_up_the_ids() {
+    let service = TestApp::start().await;
+    let file = SourceFile::new();
+    file.add(3, "ann");
+    file.add(i64::MAX, "absurd");
+    let report = import(&service, &file).await;
+    assert_eq!(report.notes.len(), 1);
+    assert_eq!(report.notes[0].kind, NoteKind::Unusable);
+    assert_eq!(report.ids_reserved_to, 3);
+    assert_eq!(service.register("ben", "violet umbrella").await, 4);
 }

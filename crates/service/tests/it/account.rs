@@ -9,8 +9,8 @@ async fn disabling_ends_everything_at_once_and_enabling_revives_nothing() {
     let harness = Harness::new().await;
     let ann = harness.register("ann").await;
     let pair = harness.login("ann").await;
-    assert!(disable(&harness.app, &harness.caller(), ann.id).await.unwrap());
-    assert!(!disable(&harness.app, &harness.caller(), ann.id).await.unwrap(), "it is disabled already");
+    assert!(disable(&harness.app, ann.id).await.unwrap());
+    assert!(!disable(&harness.app, ann.id).await.unwrap(), "it is disabled already");
     harness.verify(&pair.access).await.token_refused();
     harness.verify(&pair.refresh).await.token_refused();
     let refused = harness.refresh(&pair.refresh).await.map(|_| ()).unwrap_err();
@@ -18,7 +18,7 @@ async fn disabling_ends_everything_at_once_and_enabling_revives_nothing() {
     assert!(harness.try_login("ann", PASSWORD).await.is_err());
 
     harness.pass(MINUTE).await;
-    assert!(enable(&harness.app, &harness.caller(), ann.id).await.unwrap());
+    assert!(enable(&harness.app, ann.id).await.unwrap());
     harness.verify(&pair.access).await.token_refused();
     harness.refresh(&pair.refresh).await.map(|_| ()).token_refused();
     let new = harness.login("ann").await;
@@ -50,7 +50,7 @@ async fn a_deleted_account_is_gone_and_its_id_is_not_issued_again() {
     let harness = Harness::new().await;
     let ann = harness.register("ann").await;
     let pair = harness.login("ann").await;
-    assert!(delete(&harness.app, &harness.caller(), ann.id).await.unwrap());
+    assert!(delete(&harness.app, ann.id).await.unwrap());
     harness.verify(&pair.access).await.token_refused();
     harness.verify(&pair.refresh).await.token_refused();
     harness.refresh(&pair.refresh).await.map(|_| ()).token_refused();
@@ -66,10 +66,10 @@ async fn a_new_password_ends_all_sessions() {
     let harness = Harness::new().await;
     let ann = harness.register("ann").await;
     let pair = harness.login("ann").await;
-    let error = set_password(&harness.app, &harness.caller(), ann.id, "short").await.unwrap_err();
+    let error = set_password(&harness.app, ann.id, "short").await.unwrap_err();
     assert!(matches!(error, Error { kind: Kind::Invalid(_), .. }));
     assert!(harness.verify(&pair.access).await.is_ok(), "nothing was changed");
-    set_password(&harness.app, &harness.caller(), ann.id, "another good one").await.unwrap();
+    set_password(&harness.app, ann.id, "another good one").await.unwrap();
     harness.verify(&pair.access).await.token_refused();
     harness.refresh(&pair.refresh).await.map(|_| ()).token_refused();
     assert!(harness.try_login("ann", PASSWORD).await.is_err());
@@ -93,8 +93,8 @@ async fn dead_sessions_and_old_changes_are_purged_and_live_ones_are_not() {
     let harness = Harness::new().await;
     let ann = harness.register("ann").await;
     let old = harness.login("ann").await;
-    disable(&harness.app, &harness.caller(), ann.id).await.unwrap();
-    enable(&harness.app, &harness.caller(), ann.id).await.unwrap();
+    disable(&harness.app, ann.id).await.unwrap();
+    enable(&harness.app, ann.id).await.unwrap();
     harness.pass(crate::harness::DAY * 32).await;
     let new = harness.login("ann").await;
     service::worker::tidy_once(&harness.app, harness.clock.now()).await.unwrap();
@@ -103,4 +103,32 @@ async fn dead_sessions_and_old_changes_are_purged_and_live_ones_are_not() {
     drop(tx);
     assert!(harness.refresh(&old.refresh).await.is_err());
     assert!(harness.refresh(&new.refresh).await.is_ok());
+}
+
+#[tokio::test]
+async fn digits_that_mean_two_accounts_are_refused() {
+    let harness = Harness::new().await;
+    let ann = harness.register("ann").await;
+    let squatter = harness.register(&ann.id.to_string()).await;
+    let find = async |text: String| service::user::find(&harness.app, &text).await.map(|user| user.id);
+    assert!(matches!(find(ann.id.to_string()).await.unwrap_err().kind, Kind::Conflict));
+    assert_eq!(find(format!("id:{}", ann.id)).await.unwrap(), ann.id);
+    assert_eq!(find(format!("name:{}", ann.id)).await.unwrap(), squatter.id);
+    assert_eq!(find(squatter.id.to_string()).await.unwrap(), squatter.id);
+}
+
+#[tokio::test]
+async fn a_change_with_an_earlier_time_hides_none_before_it_from_a_restart() {
+    // CR-08: a clock was set back between two changes
+    let harness = Harness::new().await;
+    let ann = harness.register("ann").await;
+    let ben = harness.register("ben").await;
+    harness.pass(MINUTE * 60).await;
+    let pair = harness.login("ann").await;
+    disable(&harness.app, ann.id).await.unwrap();
+    harness.clock.set(crate::harness::START);
+    disable(&harness.app, ben.id).await.unwrap();
+    harness.clock.advance(MINUTE * 61);
+    let harness = harness.restart(settings()).await;
+    harness.verify(&pair.access).await.token_refused();
 }

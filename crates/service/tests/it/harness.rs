@@ -16,30 +16,30 @@ use service::{App, Caller, Error, Kind, Parts, TokenPair};
 use store::{Db, SqliteOptions};
 use tempfile::TempDir;
 
-pub const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
-pub const PASSWORD: &str = "correct horse battery";
+pub(crate) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 /// 2026-01-01T00:00:00.5Z
-pub const START: Timestamp = Timestamp::from_micros(1_767_225_600_500_000);
-pub const MINUTE: Duration = Duration::from_secs(60);
-pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const START: Timestamp = Timestamp::from_micros(1_767_225_600_500_000);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub struct Harness {
-    pub app: App,
-    pub clock: Clock,
-    pub folder: TempDir,
-    pub address: IpAddr,
+pub(crate) struct Harness {
+    pub(crate) app: App,
+    pub(crate) clock: Clock,
+    pub(crate) folder: TempDir,
+    pub(crate) address: IpAddr,
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { throttle: false, ..Settings::default() }
 }
 
 impl Harness {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(settings()).await
     }
 
-    pub async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START);
         let app = start(&folder, &clock, settings, KeyRing::hs256(SECRET, &[])).await;
@@ -47,11 +47,11 @@ impl Harness {
     }
 
     /// Stops the service and starts another on the same database.
-    pub async fn restart(self, settings: Settings) -> Self {
+    pub(crate) async fn restart(self, settings: Settings) -> Self {
         self.restart_on(settings, KeyRing::hs256(SECRET, &[])).await
     }
 
-    pub async fn restart_with_keys(self, keys: KeyRing) -> Self {
+    pub(crate) async fn restart_with_keys(self, keys: KeyRing) -> Self {
         self.restart_on(settings(), keys).await
     }
 
@@ -61,7 +61,7 @@ impl Harness {
         Self { app, ..self }
     }
 
-    pub fn caller(&self) -> Caller {
+    pub(crate) fn caller(&self) -> Caller {
         Caller {
             now: self.clock.now(),
             request_id: "test".into(),
@@ -70,11 +70,11 @@ impl Harness {
         }
     }
 
-    pub async fn register(&self, name: &str) -> User {
+    pub(crate) async fn register(&self, name: &str) -> User {
         self.try_register(name, PASSWORD).await.unwrap()
     }
 
-    pub async fn try_register(&self, name: &str, password: &str) -> Result<User, Error> {
+    pub(crate) async fn try_register(&self, name: &str, password: &str) -> Result<User, Error> {
         let input = service::register::Input {
             username: Ok(name.into()),
             email: Ok(format!("{}@example.com", name.to_lowercase())),
@@ -83,25 +83,25 @@ impl Harness {
         service::register::register(&self.app, &self.caller(), input).await
     }
 
-    pub async fn login(&self, name: &str) -> TokenPair {
+    pub(crate) async fn login(&self, name: &str) -> TokenPair {
         self.try_login(name, PASSWORD).await.unwrap()
     }
 
-    pub async fn try_login(&self, name: &str, password: &str) -> Result<TokenPair, Error> {
+    pub(crate) async fn try_login(&self, name: &str, password: &str) -> Result<TokenPair, Error> {
         let input = service::login::Input { username: name.into(), password: password.into() };
         service::login::login(&self.app, &self.caller(), input).await
     }
 
-    pub async fn refresh(&self, token: &str) -> Result<Refreshed, Error> {
+    pub(crate) async fn refresh(&self, token: &str) -> Result<Refreshed, Error> {
         service::refresh::refresh(&self.app, &self.caller(), token).await
     }
 
-    pub async fn verify(&self, token: &str) -> Result<(), Error> {
+    pub(crate) async fn verify(&self, token: &str) -> Result<(), Error> {
         service::verify::verify(&self.app, &self.caller(), token).await
     }
 
     /// Lets time pass, as a running service would: its feed is followed.
-    pub async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         service::feed::poll(&self.app).await.unwrap();
     }
@@ -124,7 +124,7 @@ async fn start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRin
 }
 
 /// A token of the replaced service.
-pub fn legacy_token(kind: &str, user: i64, jti: &str, issued_at: i64, lifetime: i64) -> String {
+pub(crate) fn legacy_token(kind: &str, user: i64, jti: &str, issued_at: i64, lifetime: i64) -> String {
     let claims = format!(
         r#"{{"token_type":"{kind}","exp":{},"iat":{issued_at},"jti":"{jti}","user_id":{user}}}"#,
         issued_at + lifetime
@@ -132,7 +132,7 @@ pub fn legacy_token(kind: &str, user: i64, jti: &str, issued_at: i64, lifetime: 
     KeyRing::hs256(SECRET, &[]).sign(claims.as_bytes())
 }
 
-pub trait Refused {
+pub(crate) trait Refused {
     /// The detail of a refusal because of the token itself.
     fn token_refused(self) -> String;
 }

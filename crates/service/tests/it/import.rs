@@ -7,7 +7,7 @@ use crate::harness::{Harness, PASSWORD, START};
 /// Made by Django 4.2: PBKDF2 over "django secret", few iterations to be quick.
 const DJANGO_HASH: &str = "pbkdf2_sha256$1000$abcdefghijkl$";
 
-fn row(id: i64, name: &str) -> ImportedUser {
+pub(crate) fn row(id: i64, name: &str) -> ImportedUser {
     ImportedUser {
         id: UserId::new(id),
         username: Username::from_stored(name.into()),
@@ -24,8 +24,8 @@ fn row(id: i64, name: &str) -> ImportedUser {
     }
 }
 
-async fn apply(harness: &Harness, rows: &[ImportedUser]) -> Vec<RowOutcome> {
-    apply_batch(&harness.app, &harness.caller(), "django", rows, false).await.unwrap()
+pub(crate) async fn apply(harness: &Harness, rows: &[ImportedUser]) -> Vec<RowOutcome> {
+    apply_batch(&harness.app, "django", rows, false).await.unwrap()
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_second_run_changes_nothing_and_changes_on_one_side_are_followed() {
     let harness = Harness::new().await;
     let mut rows = vec![row(5, "ann"), row(9, "ben")];
     let created = RowOutcome::Created { same_key_as: None };
-    assert_eq!(apply_batch(&harness.app, &harness.caller(), "django", &rows, true).await.unwrap().len(), 2);
+    assert_eq!(apply_batch(&harness.app, "django", &rows, true).await.unwrap().len(), 2);
     assert!(service::user::find(&harness.app, "ann").await.is_err(), "a dry run writes nothing");
     assert_eq!(apply(&harness, &rows).await, [created.clone(), created]);
     assert_eq!(apply(&harness, &rows).await, [RowOutcome::Unchanged, RowOutcome::Unchanged]);
@@ -42,7 +42,7 @@ async fn a_second_run_changes_nothing_and_changes_on_one_side_are_followed() {
     rows[0].fingerprint = [1; 32];
     rows[1].first_name = "Ben".into();
     rows[1].fingerprint = [2; 32];
-    service::user::disable(&harness.app, &harness.caller(), UserId::new(9)).await.unwrap();
+    service::user::disable(&harness.app, UserId::new(9)).await.unwrap();
     let outcomes = apply(&harness, &rows).await;
     assert_eq!(outcomes, [RowOutcome::Updated { same_key_as: None }, RowOutcome::Conflict]);
     assert_eq!(service::user::find(&harness.app, "ann").await.unwrap().first_name, "Ann");
@@ -65,7 +65,7 @@ async fn names_that_differ_by_case_are_both_found_exactly_and_neither_by_another
 async fn what_was_deleted_here_stays_deleted_and_ids_go_on_above_the_source() {
     let harness = Harness::new().await;
     apply(&harness, &[row(5, "ann")]).await;
-    service::user::delete(&harness.app, &harness.caller(), UserId::new(5)).await.unwrap();
+    service::user::delete(&harness.app, UserId::new(5)).await.unwrap();
     assert_eq!(apply(&harness, &[row(5, "ann")]).await, [RowOutcome::DeletedHere]);
     reserve_ids(&harness.app, 40).await.unwrap();
     reserve_ids(&harness.app, 7).await.unwrap();
@@ -97,9 +97,7 @@ async fn an_imported_password_is_trimmed_as_django_did_and_upgraded_once() {
     assert!(harness.try_login("ann", "spaced out").await.is_err());
     ann.fingerprint = [4; 32];
     apply(&harness, &[ann.clone()]).await;
-    service::user::set_password(&harness.app, &harness.caller(), UserId::new(5), " new and spaced ")
-        .await
-        .unwrap();
+    service::user::set_password(&harness.app, UserId::new(5), " new and spaced ").await.unwrap();
     harness.clock.set(START + std::time::Duration::from_secs(5));
     assert!(harness.try_login("ann", "new and spaced").await.is_err());
     assert!(harness.try_login("ann", " new and spaced ").await.is_ok());
@@ -138,4 +136,19 @@ fn django_hash(password: &str) -> String {
     let mut output = [0; 32];
     pbkdf2_hmac::<sha2::Sha256>(password.as_bytes(), b"abcdefghijkl", 1000, &mut output);
     format!("{DJANGO_HASH}{}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, output))
+}
+
+#[tokio::test]
+async fn the_right_password_of_a_disabled_account_costs_what_a_wrong_one_does() {
+    // LG-01, LG-02
+    let harness = Harness::new().await;
+    let mut ann = row(5, "ann");
+    ann.password_hash = django_hash("django secret");
+    ann.is_active = false;
+    apply(&harness, &[ann]).await;
+    for password in ["django secret", "wrong"] {
+        let before = harness.app.hasher.stats().computed;
+        assert!(harness.try_login("ann", password).await.is_err());
+        assert_eq!(harness.app.hasher.stats().computed, before + 1, "{password}");
+    }
 }

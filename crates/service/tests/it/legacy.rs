@@ -57,9 +57,9 @@ async fn old_tokens_end_with_their_time_with_their_user_and_with_the_users_not_b
     assert!(harness.verify(&token).await.is_ok());
     harness.verify(&legacy_token("access", 999, JTI, START.seconds(), WEEK)).await.token_refused();
 
-    service::user::disable(&harness.app, &harness.caller(), ann.id).await.unwrap();
+    service::user::disable(&harness.app, ann.id).await.unwrap();
     harness.verify(&token).await.token_refused();
-    service::user::enable(&harness.app, &harness.caller(), ann.id).await.unwrap();
+    service::user::enable(&harness.app, ann.id).await.unwrap();
     harness.verify(&token).await.token_refused(); // from before the account was disabled
     let later = legacy_token("access", ann.id.get(), JTI, START.seconds() + 60, 30 * WEEK);
     harness.pass(MINUTE).await;
@@ -85,4 +85,38 @@ async fn a_race_of_one_old_token_gives_one_session() {
         successors.insert(task.await.unwrap());
     }
     assert_eq!(successors.len(), 1);
+}
+
+#[tokio::test]
+async fn a_spent_old_token_stays_spent_when_an_import_changes_its_user() {
+    // RF-08, SE-03
+    let harness = Harness::new().await;
+    let mut ann = crate::import::row(5, "ann");
+    crate::import::apply(&harness, std::slice::from_ref(&ann)).await;
+    let old = legacy_token("refresh", 5, JTI, START.seconds(), WEEK);
+    let access = legacy_token("access", 5, JTI, START.seconds(), WEEK);
+    harness.refresh(&old).await.unwrap();
+    harness.pass(MINUTE).await;
+    for fingerprint in [[1; 32], [2; 32]] {
+        ann.is_active = !ann.is_active;
+        ann.fingerprint = fingerprint;
+        crate::import::apply(&harness, std::slice::from_ref(&ann)).await;
+    }
+    harness.refresh(&old).await.map(|_| ()).token_refused();
+    harness.verify(&access).await.token_refused();
+}
+
+#[tokio::test]
+async fn without_rotation_an_old_refresh_token_stays_in_force() {
+    let tokens = TokenSettings { rotation: false, ..TokenSettings::default() };
+    let harness = Harness::with(Settings { tokens, ..settings() }).await;
+    let ann = harness.register("ann").await;
+    let old = legacy_token("refresh", ann.id.get(), JTI, START.seconds(), WEEK);
+    for _ in 0..3 {
+        let refreshed = harness.refresh(&old).await.unwrap();
+        assert!(refreshed.refresh.is_none());
+        harness.pass(MINUTE).await;
+        assert!(harness.verify(&refreshed.access).await.is_ok());
+        assert!(harness.verify(&old).await.is_ok());
+    }
 }

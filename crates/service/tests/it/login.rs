@@ -22,7 +22,7 @@ async fn failures_are_indistinguishable_and_cost_one_hash_each() {
     let harness = Harness::new().await;
     let disabled = harness.register("disabled").await;
     harness.register("ann").await;
-    service::user::disable(&harness.app, &harness.caller(), disabled.id).await.unwrap();
+    service::user::disable(&harness.app, disabled.id).await.unwrap();
     for (name, password) in
         [("ann", "wrong"), ("nobody", PASSWORD), ("disabled", PASSWORD), ("disabled", "wrong")]
     {
