@@ -28,6 +28,7 @@ mod overload;
 mod refresh_race;
 mod replay;
 mod revocation;
+mod security_page;
 mod shutdown;
 mod slow;
 mod throttle;
