@@ -4,6 +4,8 @@
 //! We check HS256 only, so those vectors must come out as recorded, and every other must be refused whatever secret the
 //! ring has, also when that is a public key's bytes.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -36,11 +38,20 @@ fn folder() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
+/// Says what did not run, also in the file that `./test` prints at its end.
+fn skipped(what: &str) {
+    eprintln!("skipped: {what}");
+    let file = std::env::var_os("BOOKSTORE_AUTH_SKIPPED").map(|path| File::options().append(true).open(path));
+    if let Some(Ok(mut file)) = file {
+        file.write_all(format!("{what}\n").as_bytes()).expect("the note is taken");
+    }
+}
+
 fn load(name: &str) -> Option<Value> {
     let Some(folder) = folder() else {
-        eprintln!(
-            "skipped: Wycheproof {name} (set BOOKSTORE_AUTH_VECTORS to the folder that holds wycheproof/)"
-        );
+        skipped(&format!(
+            "Wycheproof {name}: set BOOKSTORE_AUTH_VECTORS to the folder that holds wycheproof/"
+        ));
         return None;
     };
     let text = std::fs::read(folder.join(name)).expect(name);

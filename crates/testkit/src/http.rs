@@ -182,7 +182,8 @@ pub fn read_answer(connection: &mut impl BufRead, method: &str) -> io::Result<An
 /// One line without its end.
 fn line(connection: &mut impl BufRead) -> io::Result<String> {
     let mut text = String::new();
-    if connection.read_line(&mut text)? == 0 {
+    connection.read_line(&mut text)?;
+    if !text.ends_with('\n') {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
