@@ -74,9 +74,7 @@ impl Row {
 
     fn cells(&self) -> [String; 6] {
         let ratio = match self.value {
-            Some(value) if self.unit == "x" => {
-                format!("{:.2} ({:.2} .. {:.2})", value.median, value.lower, value.upper)
-            }
+            Some(value) if self.unit == "x" => ratio_text(value),
             Some(value) if value.lower < value.upper => {
                 format!("({:.1} .. {:.1})", value.lower, value.upper)
             }
@@ -102,6 +100,12 @@ impl Row {
             "bar": limit, "sense": sense, "met": self.met(),
         })
     }
+}
+
+/// Two digits behind the point, three for ratios so small that two say little.
+fn ratio_text(Summary { median, lower, upper }: Summary) -> String {
+    let digits = if median < 0.2 { 3 } else { 2 };
+    format!("{median:.digits$} ({lower:.digits$} .. {upper:.digits$})")
 }
 
 /// The rows as a table of text.
