@@ -16,6 +16,7 @@ mod command;
 mod config;
 mod failure;
 mod logs;
+mod open_files;
 mod start;
 
 use std::process::ExitCode;

@@ -18,7 +18,8 @@ pub struct ServerSettings {
     pub docs: bool,
     /// Whether only names of this machine are answered to, against DNS rebinding (for the development mode).
     pub loopback_hosts_only: bool,
-    /// Requests in work at the same time; more are answered with 503.
+    /// Requests at the same time, also those whose body is still coming; more are answered with 503. By default as many as
+    /// [`Limits::connections`], so that a few addresses with slow bodies cannot use it up.
     pub max_in_flight: usize,
     /// The time for a request body to come in.
     pub body_timeout: Duration,
@@ -35,7 +36,7 @@ impl Default for ServerSettings {
             trusted_proxies: Vec::new(),
             docs: false,
             loopback_hosts_only: false,
-            max_in_flight: 4096,
+            max_in_flight: 8192,
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
         }
@@ -72,7 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 8192,
-            connections_per_address: 1024,
+            connections_per_address: 256,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),

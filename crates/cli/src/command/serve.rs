@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::print;
 use crate::config::{Config, Inputs, Loaded, Mode, Needs, Origins, load};
-use crate::{logs, start};
+use crate::{logs, open_files, start};
 
 /// How long the database may take to close after the last request.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ async fn serve(mut config: Config, adopt_dev_database: bool) -> anyhow::Result<(
     let worker = tokio::spawn(worker::run(app.clone()));
     // A service does not stop because nobody reads its output.
     _ = print(&start_line(&config, &listener)?);
-    let served = server::serve(listener, router, Limits::default(), shutdown).await;
+    let served = server::serve(listener, router, open_files::limits(), shutdown).await;
     worker.abort();
     close(&app).await;
     served.context("the network failed")
