@@ -116,7 +116,7 @@ impl Edge {
                 this.run(request).await
             }
         };
-        this.finish(&asked, response)
+        this.finish(asked, response)
     }
 }
 
@@ -188,23 +188,24 @@ impl Inner {
         }
     }
 
-    fn finish(&self, asked: &Asked, response: Response) -> Response {
+    fn finish(&self, asked: Asked, response: Response) -> Response {
         let mut response = if response.status().is_server_error() {
             headers::server_error(&asked.id, response)
         } else {
             response
         };
-        if asked.preflight && response.status().is_success() {
-            headers::preflight(&asked.id, response.headers_mut());
-        } else {
-            headers::secure(&asked.id, asked.https, response.headers_mut());
-        }
-        if let Some(origin) = &asked.origin {
-            self.policy.apply(&asked.method, origin, response.headers_mut());
-        }
         let elapsed = asked.started.elapsed();
         self.metrics.record(asked.route, response.status(), elapsed);
-        log(asked, response.status().as_u16(), elapsed.as_micros());
+        log(&asked, response.status().as_u16(), elapsed.as_micros());
+        let Asked { method, id, origin, https, preflight, .. } = asked;
+        if preflight && response.status().is_success() {
+            headers::preflight(id, response.headers_mut());
+        } else {
+            headers::secure(id, https, response.headers_mut());
+        }
+        if let Some(origin) = &origin {
+            self.policy.apply(&method, origin, response.headers_mut());
+        }
         response
     }
 

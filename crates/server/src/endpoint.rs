@@ -3,6 +3,8 @@
 //! for OPTIONS), the body (413, 415, 400), and then the route's own work.
 
 use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -21,11 +23,28 @@ use crate::extract::{self, body};
 use crate::settings::ServerSettings;
 use crate::{answer, negotiate};
 
-/// What handlers share.
+/// What handlers share. It is cloned several times for each request, so there is one count to keep, not two.
 #[derive(Clone)]
-pub(crate) struct Api {
+pub(crate) struct Api(Arc<Shared>);
+
+/// The inside of an [`Api`].
+pub(crate) struct Shared {
     pub(crate) app: App,
-    pub(crate) settings: std::sync::Arc<ServerSettings>,
+    pub(crate) settings: ServerSettings,
+}
+
+impl Api {
+    pub(crate) fn new(app: App, settings: ServerSettings) -> Self {
+        Self(Arc::new(Shared { app, settings }))
+    }
+}
+
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// How a route presents itself.

@@ -14,10 +14,14 @@ use crate::request_id::X_REQUEST_ID;
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
+/// So many headers at most are added here.
+const COUNT: usize = 8;
+
 /// Headers of an ordinary answer. Answers may hold tokens or personal data, so none is stored unless its handler says so.
 /// Strict-Transport-Security is sent only to clients that came by TLS: others must ignore it (RFC 6797 section 7.2).
-pub(crate) fn secure(id: &HeaderValue, https: bool, headers: &mut HeaderMap) {
-    headers.insert(X_REQUEST_ID, id.clone());
+pub(crate) fn secure(id: HeaderValue, https: bool, headers: &mut HeaderMap) {
+    headers.reserve(COUNT);
+    headers.insert(X_REQUEST_ID, id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -31,8 +35,8 @@ pub(crate) fn secure(id: &HeaderValue, https: bool, headers: &mut HeaderMap) {
 }
 
 /// Headers of the answer to a preflight: it has no content that they could protect.
-pub(crate) fn preflight(id: &HeaderValue, headers: &mut HeaderMap) {
-    headers.insert(X_REQUEST_ID, id.clone());
+pub(crate) fn preflight(id: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(X_REQUEST_ID, id);
     headers.insert(VARY, HeaderValue::from_static("Origin"));
 }
 

@@ -1,7 +1,5 @@
 //! Every path of the service.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -78,7 +76,7 @@ impl Route {
 /// The service: everything that it answers over HTTP, with everything around it.
 #[must_use]
 pub fn router(app: App, settings: ServerSettings) -> Edge {
-    let api = Api { app, settings: Arc::new(settings.clone()) };
+    let api = Api::new(app, settings.clone());
     let mut router = Router::new();
     router = at(router, Route::Register, any(register::register));
     router = at(router, Route::Login, any(login::login));

@@ -12,10 +12,11 @@ use crate::edge::Edge;
 use crate::settings::Limits;
 
 mod connection;
+mod ending;
 mod slots;
 mod timed;
 
-use connection::Connection;
+use ending::{Endings, Stage};
 use slots::Slots;
 
 /// After an error that concerns no single connection (no file descriptors left) the loop waits so long.
@@ -36,8 +37,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let slots = Slots::new(&limits, edge.settings().trusted_proxies.clone());
-    let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
+    let (connections, endings) = (TaskTracker::new(), Endings::default());
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -48,19 +48,18 @@ pub async fn serve(
         };
         // A client that has too many connections finds this one closed.
         let Some(slot) = slots.take(peer.ip()) else { continue };
-        let connection = Connection { edge: edge.clone(), limits: limits.clone(), peer: peer.ip() };
-        let run = connection.run(stream, shutdown.clone());
-        let cut = cut.clone();
+        let (edge, limits, listed) = (edge.clone(), limits.clone(), endings.list());
         connections.spawn(async move {
-            let _slot = slot;
-            cut.run_until_cancelled(run).await;
+            connection::run(stream, peer.ip(), edge, limits, &listed.ending).await;
+            drop((listed, slot));
         });
     }
     drop(listener);
     connections.close();
+    endings.tell(Stage::Drain);
     if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
         tracing::warn!(%address, connections = connections.len(), "requests did not finish in time and were cut off");
-        cut.cancel();
+        endings.tell(Stage::Cut);
         let _ = tokio::time::timeout(CUT, connections.wait()).await;
     }
     Ok(())

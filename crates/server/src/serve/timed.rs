@@ -17,9 +17,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::settings::Limits;
 
-/// What a connection is doing. Told by the service, asked by the stream; both run in one task.
+/// What a connection is doing. Told by the service, asked by the stream; both run in one task. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Phase(Arc<State>);
+
 #[derive(Default)]
-pub(super) struct Phase {
+struct State {
     /// The phase in the two low bits; the others count changes, so that a wait is told from the next one.
     state: AtomicU64,
     linger: AtomicBool,
@@ -34,9 +37,16 @@ const BUSY: u64 = 2;
 const MASK: u64 = 3;
 
 impl Phase {
+    pub(super) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn state(&self) -> u64 {
+        self.0.state.load(Relaxed)
+    }
+
     fn set(&self, phase: u64) {
-        let changes = self.state.load(Relaxed) & !MASK;
-        self.state.store((changes + MASK + 1) | phase, Relaxed);
+        self.0.state.store(((self.state() & !MASK) + MASK + 1) | phase, Relaxed);
     }
 
     /// A request goes to its handler.
@@ -48,12 +58,12 @@ impl Phase {
     pub(super) fn answered(&self, closes: bool) {
         self.set(IDLE);
         if closes {
-            self.linger.store(true, Relaxed);
+            self.0.linger.store(true, Relaxed);
         }
     }
 
     fn received(&self) {
-        if self.state.load(Relaxed) & MASK == IDLE {
+        if self.state() & MASK == IDLE {
             self.set(HEAD);
         }
     }
@@ -65,28 +75,31 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct Timed<S> {
     stream: S,
-    phase: Arc<Phase>,
+    phase: Phase,
     header_timeout: Duration,
     idle_timeout: Duration,
     write_timeout: Duration,
     /// The wait for bytes: in which state it began and when it ends.
     wait: (u64, Instant),
     timer: Pin<Box<Sleep>>,
+    /// Whether the timer will wake the task.
+    armed: bool,
     write_timer: Option<Pin<Box<Sleep>>>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S> Timed<S> {
-    pub(super) fn new(stream: S, phase: Arc<Phase>, limits: &Limits) -> Self {
+    pub(super) fn new(stream: S, phase: Phase, limits: &Limits) -> Self {
         let end = Instant::now() + limits.header_timeout;
         Self {
             stream,
-            wait: (phase.state.load(Relaxed), end),
+            wait: (phase.state(), end),
             phase,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             write_timeout: limits.write_timeout,
             timer: Box::pin(sleep_until(end)),
+            armed: false,
             write_timer: None,
             lingering: None,
         }
@@ -94,7 +107,7 @@ impl<S> Timed<S> {
 
     /// There is nothing to read: is it time to give up?
     fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let state = self.phase.state.load(Relaxed);
+        let state = self.phase.state();
         let timeout = match state & MASK {
             BUSY => return Poll::Pending,
             IDLE => self.idle_timeout,
@@ -106,8 +119,13 @@ impl<S> Timed<S> {
         let end = self.wait.1;
         if self.timer.deadline() > end {
             self.timer.as_mut().reset(end);
+            self.armed = false;
+        }
+        if self.armed && !self.timer.is_elapsed() {
+            return Poll::Pending;
         }
         loop {
+            self.armed = true;
             ready!(self.timer.as_mut().poll(context));
             if self.timer.deadline() >= end {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -198,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(context);
         // An answer is out. Nobody need look for the next request until it comes, so the wait for it begins here.
-        if flushed.is_ready() && this.phase.state.load(Relaxed) & MASK == IDLE {
+        if flushed.is_ready() && this.phase.state() & MASK == IDLE {
             let _ = this.poll_wait(context);
         }
         this.poll_written(context, flushed)
@@ -209,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         }
-        if this.phase.linger.load(Relaxed) { this.poll_linger(context) } else { Poll::Ready(Ok(())) }
+        if this.phase.0.linger.load(Relaxed) { this.poll_linger(context) } else { Poll::Ready(Ok(())) }
     }
 }
 

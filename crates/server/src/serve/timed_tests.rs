@@ -1,10 +1,10 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-fn pair() -> (Timed<DuplexStream>, Arc<Phase>, DuplexStream) {
+fn pair() -> (Timed<DuplexStream>, Phase, DuplexStream) {
     let (ours, theirs) = duplex(64);
-    let phase = Arc::new(Phase::default());
-    (Timed::new(ours, Arc::clone(&phase), &Limits::default()), phase, theirs)
+    let phase = Phase::new();
+    (Timed::new(ours, phase.clone(), &Limits::default()), phase, theirs)
 }
 
 async fn read(stream: &mut Timed<DuplexStream>) -> io::Result<usize> {
