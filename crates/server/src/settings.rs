@@ -73,7 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 8192,
-            connections_per_address: 256,
+            connections_per_address: 640,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),

@@ -1,4 +1,4 @@
-//! TK-14, SE-03, RF-07, A01: commands of another process reach a running service.
+//! TK-14, SE-03, SE-09, RF-07, A01: commands of another process reach a running service.
 
 use std::time::Duration;
 
