@@ -24,6 +24,7 @@ fn a_login_storm_is_bounded_and_starves_nobody() {
     let over = AtomicBool::new(false);
     let (answers, checks) = std::thread::scope(|scope| {
         let checking = scope.spawn(|| check_tokens(service.client(), &access, &over));
+        let end = End(&over);
         let logins: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let client = service.client();
@@ -35,7 +36,7 @@ fn a_login_storm_is_bounded_and_starves_nobody() {
             })
             .collect();
         let answers: Vec<Answer> = logins.into_iter().map(|login| login.join().expect("an answer")).collect();
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         (answers, checking.join().expect("every token check was answered"))
     });
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
@@ -60,6 +61,15 @@ fn a_login_storm_is_bounded_and_starves_nobody() {
     }
     assert!(peak < 256 * 1024, "{peak} KiB");
     assert_eq!(service.try_login("reader", PASSWORD).status, 200, "afterwards all is as before");
+}
+
+/// Ends the token checks, also when a login has failed the test.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn log_in(mut client: Client, number: usize) -> Answer {
