@@ -17,20 +17,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use tower::Service;
 
 use crate::error::{self, Error};
-use crate::extract::body::within;
+use crate::extract::body::{Incoming, within};
 use crate::metrics::HttpMetrics;
 use crate::request_id::{self, RequestIds};
-use crate::routes::Route;
+use crate::routes::{Route, Routes};
 use crate::settings::ServerSettings;
 use crate::{client, cors, headers, host, path};
 
@@ -45,7 +46,7 @@ const MAX_HEADER_FIELDS: usize = 100;
 pub struct Edge(Arc<Inner>);
 
 struct Inner {
-    router: Router,
+    routes: Routes,
     settings: ServerSettings,
     policy: cors::Policy,
     ids: RequestIds,
@@ -55,17 +56,9 @@ struct Inner {
 }
 
 /// What the handlers are told of a request beside what it says itself.
-#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) request_id: String,
     pub(crate) client: IpAddr,
-}
-
-impl Context {
-    /// Of a request that did not come through the edge; only a test of a bare router makes one.
-    pub(crate) fn unknown() -> Self {
-        Self { request_id: String::new(), client: IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
-    }
 }
 
 /// What is remembered of a request for its answer.
@@ -84,8 +77,12 @@ impl Edge {
     /// Puts the edge around a router.
     #[must_use]
     pub fn around(router: Router, settings: ServerSettings) -> Self {
+        Self::new(Routes { api: None, others: router }, settings)
+    }
+
+    pub(crate) fn new(routes: Routes, settings: ServerSettings) -> Self {
         Self(Arc::new(Inner {
-            router,
+            routes,
             policy: cors::Policy::new(&settings.cors),
             ids: RequestIds::new(),
             metrics: Arc::default(),
@@ -104,17 +101,17 @@ impl Edge {
     }
 
     /// Answers a request of the peer of a connection.
-    pub async fn handle(&self, mut request: Request<Body>, peer: IpAddr) -> Response {
+    pub async fn handle<B>(&self, mut request: Request<B>, peer: IpAddr) -> Response
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let this = &*self.0;
         let (asked, context) = this.note(&mut request, peer);
         let _guard = InFlight::new(&this.in_flight);
         let response = match this.refuse(&request, asked.route) {
             Some(refusal) => refusal.into_response(),
             None if asked.preflight => Response::new(Body::empty()),
-            None => {
-                request.extensions_mut().insert(context);
-                this.run(request).await
-            }
+            None => this.run(asked.route, context, request).await,
         };
         this.finish(asked, response)
     }
@@ -126,7 +123,7 @@ impl Inner {
         clippy::disallowed_methods,
         reason = "the duration of a request is a metric, no rule depends on it"
     )]
-    fn note(&self, request: &mut Request<Body>, peer: IpAddr) -> (Asked, Context) {
+    fn note<B>(&self, request: &mut Request<B>, peer: IpAddr) -> (Asked, Context) {
         let started = Instant::now();
         path::normalise(request.uri_mut());
         let trusted = &self.settings.trusted_proxies;
@@ -155,7 +152,7 @@ impl Inner {
     }
 
     /// Whether the request is not even looked at by a handler.
-    fn refuse(&self, request: &Request<Body>, route: Route) -> Option<Error> {
+    fn refuse<B>(&self, request: &Request<B>, route: Route) -> Option<Error> {
         let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
         if uri > MAX_URI {
             return Some(Error::UriTooLong);
@@ -177,11 +174,10 @@ impl Inner {
     }
 
     /// Lets the handler answer.
-    async fn run(&self, request: Request<Body>) -> Response {
-        let answer = within(self.settings.request_timeout, self.router.clone().call(request));
+    async fn run<B: Incoming>(&self, route: Route, context: Context, request: Request<B>) -> Response {
+        let answer = within(self.settings.request_timeout, self.routes.answer(route, context, request));
         match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(Some(Ok(response))) => response,
-            Ok(Some(Err(never))) => match never {},
+            Ok(Some(response)) => response,
             Ok(None) => Error::TooSlow.into_response(),
             // What a panic says may hold secrets (LA-02); the name of the request leads to it.
             Err(_) => error::internal(),
@@ -245,7 +241,7 @@ fn headers_fit(headers: &HeaderMap) -> bool {
 }
 
 /// RFC 9112 section 3.2: a request of HTTP/1.1 has one Host header; older ones may have none (IN-06).
-fn names_one_host(request: &Request<Body>) -> bool {
+fn names_one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match hosts.next() {
         Some(_) => hosts.next().is_none(),

@@ -2,28 +2,27 @@
 //! negotiation (406), the Authorization header where it counts (401), the method (405, or the description of the route
 //! for OPTIONS), the body (413, 415, 400), and then the route's own work.
 
-use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use domain::field::FieldErrors;
 use http::header::{ALLOW, AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde::Serialize;
 use service::{App, Caller};
 
+use crate::answer::Answer;
 use crate::edge::Context;
 use crate::error::Error;
-use crate::extract::body::{Oversize, Received};
+use crate::extract::body::{Incoming, Oversize, Received};
 use crate::extract::value::Value;
 use crate::extract::{self, body};
+use crate::negotiate;
 use crate::settings::ServerSettings;
-use crate::{answer, negotiate};
 
-/// What handlers share. It is cloned several times for each request, so there is one count to keep, not two.
+/// What handlers share.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Shared>);
 
@@ -81,28 +80,57 @@ impl Call {
     }
 }
 
-/// Answers a request to a route that takes POST.
-pub(crate) async fn post<F, W>(api: Api, about: &About, request: Request, work: F) -> Response
-where
-    F: FnOnce(Api, Call) -> W,
-    W: Future<Output = Result<Response, Error>>,
-{
-    let mut response = match admit(&api, about, request).await {
-        Ok(Some(call)) => work(api, call).await.unwrap_or_else(Error::into_response),
-        Ok(None) => describe(about),
-        Err(error) => error.into_response(),
-    };
+/// What a request to a route of the API document comes to.
+pub(crate) enum Admitted {
+    /// A POST that is ready for its use case.
+    Call(Call),
+    /// The answer, without any use case.
+    Answered(Response),
+}
+
+impl Call {
+    /// The response to the call.
+    pub(crate) fn respond(self, result: Result<Answer, Error>) -> Response {
+        let response = match result {
+            // The headers of the request are done with; their map has the room that those of the response need.
+            Ok(answer) => answer.into_response_in(self.headers),
+            Err(error) => error.into_response(),
+        };
+        with_allow(response)
+    }
+}
+
+/// Looks at everything about a request but its use case.
+pub(crate) async fn admit<B: Incoming>(
+    api: &Api,
+    about: &About,
+    context: Context,
+    request: Request<B>,
+) -> Admitted {
+    match call(api, about, context, request).await {
+        Ok(Some(call)) => Admitted::Call(call),
+        Ok(None) => Admitted::Answered(with_allow(describe(about).into_response())),
+        Err(error) => Admitted::Answered(with_allow(error.into_response())),
+    }
+}
+
+fn with_allow(mut response: Response) -> Response {
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
     response
 }
 
 /// The call that a POST makes; an OPTIONS makes none and is answered by a description.
-async fn admit(api: &Api, about: &About, request: Request) -> Result<Option<Call>, Error> {
-    let (mut parts, body) = request.into_parts();
+async fn call<B: Incoming>(
+    api: &Api,
+    about: &About,
+    context: Context,
+    request: Request<B>,
+) -> Result<Option<Call>, Error> {
+    let (parts, body) = request.into_parts();
     negotiate::accept(&parts.headers, parts.uri.query())?;
-    let mut caller = caller(&api.app, &mut parts);
+    let mut caller = caller(&api.app, context, &parts);
     if about.reads_bearer && parts.headers.contains_key(AUTHORIZATION) {
-        check_bearer(&api.app, &caller, &parts.headers).await?;
+        Box::pin(check_bearer(&api.app, &caller, &parts.headers)).await?;
     }
     if parts.method == Method::OPTIONS {
         return Ok(None);
@@ -117,8 +145,7 @@ async fn admit(api: &Api, about: &About, request: Request) -> Result<Option<Call
 }
 
 /// Who asks. The time is read again when the body is in, and then holds for the whole request.
-fn caller(app: &App, parts: &mut Parts) -> Caller {
-    let context = parts.extensions.remove::<Context>().unwrap_or_else(Context::unknown);
+fn caller(app: &App, context: Context, parts: &Parts) -> Caller {
     let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     Caller {
         now: app.clock.now(),
@@ -150,12 +177,12 @@ struct Description {
     parses: [&'static str; 3],
 }
 
-fn describe(about: &About) -> Response {
+fn describe(about: &About) -> Answer {
     let description = Description {
         name: about.name,
         description: about.description,
         renders: ["application/json"],
         parses: ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
     };
-    answer::json(StatusCode::OK, &description)
+    Answer::json(StatusCode::OK, &description)
 }

@@ -22,7 +22,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use service::Kind;
 
-use crate::answer;
+use crate::answer::Answer;
 
 /// Why a request is not answered as it wished.
 #[derive(Debug)]
@@ -85,10 +85,8 @@ impl IntoResponse for Error {
         match self {
             Self::Service(error) => service_error(error),
             Self::TokenRefused(status, error) => token_refused(status, &error),
-            Self::Invalid(errors) => answer::json(StatusCode::BAD_REQUEST, &errors),
-            Self::NonField(words) => {
-                answer::json(StatusCode::BAD_REQUEST, &NonField { non_field_errors: [&words] })
-            }
+            Self::Invalid(errors) => json(StatusCode::BAD_REQUEST, &errors),
+            Self::NonField(words) => json(StatusCode::BAD_REQUEST, &NonField { non_field_errors: [&words] }),
             Self::Malformed(words) => detail(StatusCode::BAD_REQUEST, &words),
             Self::BadAuthorizationHeader => unauthorized(&Detail {
                 detail: "Authorization header must contain two space-delimited values",
@@ -149,18 +147,22 @@ struct TokenMessage<'a> {
     message: &'a str,
 }
 
+fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    Answer::json(status, body).into_response()
+}
+
 fn service_error(error: service::Error) -> Response {
     let code = (!error.code.is_empty()).then_some(error.code);
     let answered = Detail { detail: &error.detail, code, messages: None };
     let mut response = match &error.kind {
-        Kind::Invalid(errors) => answer::json(StatusCode::BAD_REQUEST, errors),
+        Kind::Invalid(errors) => json(StatusCode::BAD_REQUEST, errors),
         Kind::Unauthenticated | Kind::TokenInvalid => unauthorized(&answered),
         Kind::BearerInvalid(message) => {
             let message = TokenMessage { token_class: "AccessToken", token_type: "access", message };
             unauthorized(&Detail { messages: Some([message]), ..answered })
         }
-        Kind::NotFound => answer::json(StatusCode::NOT_FOUND, &answered),
-        Kind::Conflict => answer::json(StatusCode::CONFLICT, &answered),
+        Kind::NotFound => json(StatusCode::NOT_FOUND, &answered),
+        Kind::Conflict => json(StatusCode::CONFLICT, &answered),
         Kind::Throttled { retry_after } => throttled(*retry_after),
         Kind::Unavailable { retry_after } => unavailable(&error.detail, error.code, *retry_after),
         Kind::Internal => internal(),
@@ -173,7 +175,7 @@ fn service_error(error: service::Error) -> Response {
 
 fn token_refused(status: StatusCode, error: &service::Error) -> Response {
     let answered = Detail { detail: &error.detail, code: Some(error.code), messages: None };
-    if status == StatusCode::UNAUTHORIZED { unauthorized(&answered) } else { answer::json(status, &answered) }
+    if status == StatusCode::UNAUTHORIZED { unauthorized(&answered) } else { json(status, &answered) }
 }
 
 /// A fault of ours. The edge puts the name of the request into the body.
@@ -182,11 +184,11 @@ pub(crate) fn internal() -> Response {
 }
 
 fn detail(status: StatusCode, words: &str) -> Response {
-    answer::json(status, &Detail { detail: words, ..Detail::default() })
+    json(status, &Detail { detail: words, ..Detail::default() })
 }
 
 fn unauthorized(body: &Detail<'_>) -> Response {
-    let mut response = answer::json(StatusCode::UNAUTHORIZED, body);
+    let mut response = json(StatusCode::UNAUTHORIZED, body);
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
     response
 }
@@ -200,7 +202,7 @@ fn throttled(retry_after: Duration) -> Response {
 
 fn unavailable(words: &str, code: &str, retry_after: Duration) -> Response {
     let body = Detail { detail: words, code: Some(code), messages: None };
-    retry(answer::json(StatusCode::SERVICE_UNAVAILABLE, &body), whole_seconds(retry_after))
+    retry(json(StatusCode::SERVICE_UNAVAILABLE, &body), whole_seconds(retry_after))
 }
 
 fn retry(mut response: Response, seconds: u64) -> Response {

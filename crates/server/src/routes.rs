@@ -1,15 +1,18 @@
 //! Every path of the service.
 
 use axum::Router;
-use axum::extract::Request;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, get};
+use http::{Method, Request};
 use service::App;
+use tower::Service;
 
 use crate::api::{docs, health, login, refresh, register, verify};
-use crate::edge::Edge;
+use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
 use crate::error::Error;
+use crate::extract::body::Incoming;
 use crate::settings::ServerSettings;
 
 /// A route, whatever the spelling of its path.
@@ -77,21 +80,50 @@ impl Route {
 #[must_use]
 pub fn router(app: App, settings: ServerSettings) -> Edge {
     let api = Api::new(app, settings.clone());
-    let mut router = Router::new();
-    router = at(router, Route::Register, any(register::register));
-    router = at(router, Route::Login, any(login::login));
-    router = at(router, Route::Refresh, any(refresh::refresh));
-    router = at(router, Route::Verify, any(verify::verify));
-    router = at(router, Route::Healthz, get(health::healthz));
-    router = at(router, Route::Readyz, get(health::readyz));
+    let mut others = Router::new();
+    others = at(others, Route::Healthz, get(health::healthz));
+    others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {
-        router = at(router, Route::OpenApi, get(docs::openapi));
-        router = router.route("/docs", get(docs::redirect));
-        router = router.route("/docs/", get(docs::page));
-        router = router.route("/docs/{file}", get(docs::file));
+        others = at(others, Route::OpenApi, get(docs::openapi));
+        others = others.route("/docs", get(docs::redirect));
+        others = others.route("/docs/", get(docs::page));
+        others = others.route("/docs/{file}", get(docs::file));
     }
-    let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-    Edge::around(router.with_state(api), settings)
+    let others = others.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+    Edge::new(Routes { others: others.with_state(api.clone()), api: Some(api) }, settings)
+}
+
+/// Where requests are answered. The routes of the API document are fixed paths that take every method, so they need no
+/// router; its way costs as much as a token check.
+pub(crate) struct Routes {
+    pub(crate) api: Option<Api>,
+    pub(crate) others: Router,
+}
+
+impl Routes {
+    pub(crate) async fn answer<B: Incoming>(
+        &self,
+        route: Route,
+        context: Context,
+        request: Request<B>,
+    ) -> Response {
+        let Some(api) = &self.api else { return self.other(request).await };
+        match route {
+            Route::Verify => verify::verify(api, context, request).await,
+            // These take their time; in a box they take no room in the future of every token check.
+            Route::Refresh => Box::pin(refresh::refresh(api, context, request)).await,
+            Route::Login => Box::pin(login::login(api, context, request)).await,
+            Route::Register => Box::pin(register::register(api, context, request)).await,
+            Route::Healthz | Route::Readyz | Route::OpenApi | Route::Docs | Route::Unknown => {
+                self.other(request).await
+            }
+        }
+    }
+
+    fn other<B: Incoming>(&self, request: Request<B>) -> impl Future<Output = Response> + use<B> {
+        let answer = self.others.clone().call(request.map(Body::new));
+        async { answer.await.unwrap_or_else(|never| match never {}) }
+    }
 }
 
 fn at(router: Router<Api>, route: Route, handler: MethodRouter<Api>) -> Router<Api> {
@@ -102,6 +134,6 @@ async fn not_found() -> Response {
     Error::NotFound.into_response()
 }
 
-async fn method_not_allowed(request: Request) -> Response {
-    Error::MethodNotAllowed(request.method().to_string()).into_response()
+async fn method_not_allowed(method: Method) -> Response {
+    Error::MethodNotAllowed(method.to_string()).into_response()
 }

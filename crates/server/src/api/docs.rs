@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use utoipa_swagger_ui::Config;
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::error::Error;
 
 /// Scripts only from here; the viewer sets style attributes and draws inline images (HB-05).
@@ -23,7 +23,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 pub(crate) async fn openapi() -> Response {
-    answer::json_bytes(StatusCode::OK, DOCUMENT.clone())
+    Answer::text(StatusCode::OK, DOCUMENT.clone()).into_response()
 }
 
 /// The viewer's links are relative, so its page needs the slash.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer;
+use crate::answer::Answer;
 use crate::endpoint::Api;
 use crate::error::Error;
 
@@ -24,7 +24,7 @@ pub(crate) struct Health {
     responses((status = 200, description = "The process answers.", body = Health))
 )]
 pub(crate) async fn healthz() -> Response {
-    answer::json(StatusCode::OK, &Health { status: "ok" })
+    Answer::json(StatusCode::OK, &Health { status: "ok" }).into_response()
 }
 
 /// Whether the service can do its work: the database takes writes, and what is known of ended sessions is fresh.
@@ -40,7 +40,7 @@ pub(crate) async fn healthz() -> Response {
 )]
 pub(crate) async fn readyz(State(api): State<Api>) -> Response {
     match service::health::ready(&api.app).await {
-        Ok(()) => answer::json(StatusCode::OK, &Health { status: "ok" }),
+        Ok(()) => Answer::json(StatusCode::OK, &Health { status: "ok" }).into_response(),
         Err(error) => Error::from(error).into_response(),
     }
 }

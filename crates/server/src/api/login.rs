@@ -1,15 +1,15 @@
-use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::field::{self, Field, FieldErrors};
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use service::login::Input;
 use utoipa::ToSchema;
 
-use crate::answer;
-use crate::endpoint::{self, About, Api, Call};
+use crate::answer::Answer;
+use crate::edge::Context;
+use crate::endpoint::{self, About, Admitted, Api, Call};
 use crate::error::Error;
-use crate::extract::body::Oversize;
+use crate::extract::body::{Incoming, Oversize};
 use crate::extract::value::Value;
 
 pub(crate) const ABOUT: About = About {
@@ -59,18 +59,24 @@ pub(crate) struct LoginResponse {
         (status = 503, description = "Too many passwords are being checked; see Retry-After.", body = super::Detail),
     )
 )]
-pub(crate) async fn login(State(api): State<Api>, request: Request) -> Response {
-    endpoint::post(api, &ABOUT, request, give).await
+pub(crate) async fn login<B: Incoming>(api: &Api, context: Context, request: Request<B>) -> Response {
+    match endpoint::admit(api, &ABOUT, context, request).await {
+        Admitted::Call(call) => {
+            let result = give(api, &call).await;
+            call.respond(result)
+        }
+        Admitted::Answered(response) => response,
+    }
 }
 
-async fn give(api: Api, call: Call) -> Result<Response, Error> {
+async fn give(api: &Api, call: &Call) -> Result<Answer, Error> {
     let [username, password] = call.fields(["username", "password"])?;
     let mut errors = FieldErrors::default();
     let username = errors.take("username", username.char_field());
     let password = errors.take("password", password_field(password));
     let (Some(username), Some(password)) = (username, password) else { return Err(errors.into()) };
     let pair = service::login::login(&api.app, &call.caller, Input { username, password }).await?;
-    Ok(answer::json(StatusCode::OK, &LoginResponse { refresh: pair.refresh, access: pair.access }))
+    Ok(Answer::json(StatusCode::OK, &LoginResponse { refresh: pair.refresh, access: pair.access }))
 }
 
 /// A password is taken as it is: white space and null characters are part of it.

@@ -1,13 +1,13 @@
-use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer;
-use crate::endpoint::{self, About, Api, Call};
+use crate::answer::Answer;
+use crate::edge::Context;
+use crate::endpoint::{self, About, Admitted, Api, Call};
 use crate::error::Error;
-use crate::extract::body::Oversize;
+use crate::extract::body::{Incoming, Oversize};
 
 pub(crate) const ABOUT: About = About {
     name: "Token Refresh",
@@ -53,13 +53,19 @@ pub(crate) struct RefreshResponse {
         (status = 503, description = "The database is not available; see Retry-After.", body = super::Detail),
     )
 )]
-pub(crate) async fn refresh(State(api): State<Api>, request: Request) -> Response {
-    endpoint::post(api, &ABOUT, request, give).await
+pub(crate) async fn refresh<B: Incoming>(api: &Api, context: Context, request: Request<B>) -> Response {
+    match endpoint::admit(api, &ABOUT, context, request).await {
+        Admitted::Call(call) => {
+            let result = give(api, &call).await;
+            call.respond(result)
+        }
+        Admitted::Answered(response) => response,
+    }
 }
 
-async fn give(api: Api, call: Call) -> Result<Response, Error> {
+async fn give(api: &Api, call: &Call) -> Result<Answer, Error> {
     let token = call.token("refresh")?;
     let refreshed = service::refresh::refresh(&api.app, &call.caller, &token).await?;
     let answer = RefreshResponse { access: refreshed.access, refresh: refreshed.refresh };
-    Ok(answer::json(StatusCode::OK, &answer))
+    Ok(Answer::json(StatusCode::OK, &answer))
 }

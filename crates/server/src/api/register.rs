@@ -1,16 +1,16 @@
-use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::field::{self, Field, Message};
 use domain::user::{EmailAddress, Username};
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use service::register::Input;
 use utoipa::ToSchema;
 
-use crate::answer;
-use crate::endpoint::{self, About, Api, Call};
+use crate::answer::Answer;
+use crate::edge::Context;
+use crate::endpoint::{self, About, Admitted, Api, Call};
 use crate::error::Error;
-use crate::extract::body::Oversize;
+use crate::extract::body::{Incoming, Oversize};
 use crate::extract::value::Value;
 
 pub(crate) const ABOUT: About =
@@ -64,11 +64,17 @@ pub(crate) struct RegisterResponse {
         (status = 503, description = "Too many passwords are being hashed; see Retry-After.", body = super::Detail),
     )
 )]
-pub(crate) async fn register(State(api): State<Api>, request: Request) -> Response {
-    endpoint::post(api, &ABOUT, request, create).await
+pub(crate) async fn register<B: Incoming>(api: &Api, context: Context, request: Request<B>) -> Response {
+    match endpoint::admit(api, &ABOUT, context, request).await {
+        Admitted::Call(call) => {
+            let result = create(api, &call).await;
+            call.respond(result)
+        }
+        Admitted::Answered(response) => response,
+    }
 }
 
-async fn create(api: Api, call: Call) -> Result<Response, Error> {
+async fn create(api: &Api, call: &Call) -> Result<Answer, Error> {
     let [username, email, password] = call.fields(["username", "email", "password"])?;
     let input = Input {
         username: owned(username.text_or(field::NOT_A_STRING, Username::messages_with_surrogate)),
@@ -81,7 +87,7 @@ async fn create(api: Api, call: Call) -> Result<Response, Error> {
         username: user.username.as_str().to_owned(),
         email: user.email.as_str().to_owned(),
     };
-    Ok(answer::json(StatusCode::CREATED, &answer))
+    Ok(Answer::json(StatusCode::CREATED, &answer))
 }
 
 fn owned(text: Result<std::borrow::Cow<'_, str>, Vec<Message>>) -> Field {

@@ -1,15 +1,15 @@
-use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde::Deserialize;
 use service::Kind;
 use utoipa::ToSchema;
 
-use crate::answer;
-use crate::endpoint::{self, About, Api, Call};
+use crate::answer::Answer;
+use crate::edge::Context;
+use crate::endpoint::{self, About, Admitted, Api, Call};
 use crate::error::Error;
-use crate::extract::body::Oversize;
+use crate::extract::body::{Incoming, Oversize};
 
 pub(crate) const ABOUT: About = About {
     name: "Token Verify",
@@ -46,14 +46,20 @@ pub(crate) struct VerifyRequest {
         (status = 503, description = "That cannot be told now; see Retry-After.", body = super::Detail),
     )
 )]
-pub(crate) async fn verify(State(api): State<Api>, request: Request) -> Response {
-    endpoint::post(api, &ABOUT, request, judge).await
+pub(crate) async fn verify<B: Incoming>(api: &Api, context: Context, request: Request<B>) -> Response {
+    match endpoint::admit(api, &ABOUT, context, request).await {
+        Admitted::Call(call) => {
+            let result = judge(api, &call).await;
+            call.respond(result)
+        }
+        Admitted::Answered(response) => response,
+    }
 }
 
-async fn judge(api: Api, call: Call) -> Result<Response, Error> {
+async fn judge(api: &Api, call: &Call) -> Result<Answer, Error> {
     let token = call.token("token")?;
     match service::verify::verify(&api.app, &call.caller, &token).await {
-        Ok(()) => Ok(answer::json_bytes(StatusCode::OK, Bytes::from_static(b"{}"))),
+        Ok(()) => Ok(Answer::text(StatusCode::OK, Bytes::from_static(b"{}"))),
         Err(error) if error.kind == Kind::TokenInvalid => Err(Error::TokenRefused(api.refusal(), error)),
         Err(error) => Err(error.into()),
     }

@@ -1,15 +1,15 @@
 //! The bytes of a request body, bounded in size while they come in and in time.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::BoxError;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http_body::Body as _;
+use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::error::Error;
@@ -37,6 +37,11 @@ impl Oversize {
     }
 }
 
+/// A body that comes in: the network's own, or a test's.
+pub(crate) trait Incoming: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Incoming for B {}
+
 /// A body, or none when it was thrown away.
 pub(crate) type Received = Option<Bytes>;
 
@@ -44,9 +49,9 @@ pub(crate) type Received = Option<Bytes>;
 ///
 /// # Errors
 /// 413 for too many bytes, 408 when it takes longer than `time`, 400 when the client breaks off.
-pub(crate) async fn read(
+pub(crate) async fn read<B: Incoming>(
     headers: &HeaderMap,
-    body: Body,
+    body: B,
     oversize: Oversize,
     time: Duration,
 ) -> Result<Received, Error> {
@@ -57,7 +62,8 @@ pub(crate) async fn read(
     within(time, collect(body, oversize)).await.unwrap_or(Err(Error::BodyTimeout))
 }
 
-async fn collect(mut body: Body, oversize: Oversize) -> Result<Received, Error> {
+async fn collect<B: Incoming>(body: B, oversize: Oversize) -> Result<Received, Error> {
+    let mut body = pin!(body);
     let Some(first) = next(&mut body).await? else { return Ok(Some(Bytes::new())) };
     // Nearly always the whole body comes in one piece.
     if body.is_end_stream() && first.len() <= MAX_BODY {
@@ -79,7 +85,7 @@ async fn collect(mut body: Body, oversize: Oversize) -> Result<Received, Error> 
 }
 
 /// The next piece of data; trailers are dropped.
-async fn next(body: &mut Body) -> Result<Option<Bytes>, Error> {
+async fn next<B: Incoming>(body: &mut Pin<&mut B>) -> Result<Option<Bytes>, Error> {
     loop {
         match body.frame().await {
             None => return Ok(None),
@@ -99,13 +105,15 @@ pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Ou
     let at_once = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     match at_once {
         Poll::Ready(output) => Some(output),
-        Poll::Pending => tokio::time::timeout(time, future).await.ok(),
+        // Rare, so it takes no room in the future of every request.
+        Poll::Pending => Box::pin(tokio::time::timeout(time, future)).await.ok(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
     use futures_util::stream;
 
     const TIME: Duration = Duration::from_secs(30);

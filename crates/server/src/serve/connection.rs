@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::task::Poll;
 
-use axum::body::Body;
 use http::Request;
 use http::header::CONNECTION;
 use hyper::body::Incoming;
@@ -36,7 +35,7 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, edge: Edge, limits: Lim
     let service = service_fn(move |request: Request<Incoming>| {
         phase.busy();
         async move {
-            let response = edge.handle(request.map(Body::new), peer).await;
+            let response = edge.handle(request, peer).await;
             phase.answered(response.headers().contains_key(CONNECTION));
             Ok::<_, Infallible>(response)
         }
