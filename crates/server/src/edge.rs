@@ -10,25 +10,24 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use tower::Service;
 
 use crate::error::{self, Error};
-use crate::extract::body::{Incoming, within};
+use crate::extract::body::within;
 use crate::metrics::HttpMetrics;
 use crate::request_id::{self, RequestIds};
 use crate::routes::{Route, Routes};
@@ -111,7 +110,10 @@ impl Edge {
         let response = match this.refuse(&request, asked.route) {
             Some(refusal) => refusal.into_response(),
             None if asked.preflight => Response::new(Body::empty()),
-            None => this.run(asked.route, context, request).await,
+            None => {
+                let answer = pin!(this.routes.answer(asked.route, context, request));
+                guard(answer, this.settings.request_timeout).await
+            }
         };
         this.finish(asked, response)
     }
@@ -173,17 +175,6 @@ impl Inner {
         (overloaded && route != Route::Healthz).then_some(Error::Overloaded)
     }
 
-    /// Lets the handler answer.
-    async fn run<B: Incoming>(&self, route: Route, context: Context, request: Request<B>) -> Response {
-        let answer = within(self.settings.request_timeout, self.routes.answer(route, context, request));
-        match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(Some(response)) => response,
-            Ok(None) => Error::TooSlow.into_response(),
-            // What a panic says may hold secrets (LA-02); the name of the request leads to it.
-            Err(_) => error::internal(),
-        }
-    }
-
     fn finish(&self, asked: Asked, response: Response) -> Response {
         let mut response = if response.status().is_server_error() {
             headers::server_error(&asked.id, response)
@@ -214,6 +205,18 @@ impl Inner {
             );
         }
     }
+}
+
+/// Lets the handler answer, in time and without harm to others.
+async fn guard<F: Future<Output = Response>>(mut answer: Pin<&mut F>, time: Duration) -> Response {
+    let guarded = std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(polled) => polled,
+            // What a panic says may hold secrets (LA-02); the name of the request leads to it.
+            Err(_) => Poll::Ready(error::internal()),
+        }
+    });
+    within(time, guarded).await.unwrap_or_else(|| Error::TooSlow.into_response())
 }
 
 /// The line about a request. It names the route, never the path or query: secrets have been seen in both (LA-02).

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::task::Poll;
 
+use futures_util::FutureExt;
 use http::Request;
 use http::header::CONNECTION;
 use hyper::body::Incoming;
@@ -34,11 +35,10 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, edge: Edge, limits: Lim
     let (edge, phase) = (&edge, &phase);
     let service = service_fn(move |request: Request<Incoming>| {
         phase.busy();
-        async move {
-            let response = edge.handle(request, peer).await;
+        edge.handle(request, peer).map(|response| {
             phase.answered(response.headers().contains_key(CONNECTION));
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let mut http = http1::Builder::new();
     http.max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER);

@@ -49,7 +49,6 @@ async fn every_answer_carries_the_security_headers() {
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
-            ("cross-origin-opener-policy", "same-origin"),
             ("vary", "Accept, Origin"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{method} {path}: {answer:?}");

@@ -56,6 +56,7 @@ async fn the_page_loads_from_the_binary_alone() {
     {
         assert!(policy.contains(directive), "{policy}");
     }
+    assert_eq!(page.header("cross-origin-opener-policy"), Some("same-origin"));
     let text = page.text();
     assert!(!text.contains("<script>"), "no inline scripts, which the policy would stop: {text}");
     let mut loaded = 0;
