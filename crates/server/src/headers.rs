@@ -6,14 +6,16 @@ use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::error::Cause;
 use crate::request_id::X_REQUEST_ID;
 
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
 /// So many headers at most are added here.
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 
 /// Headers of an ordinary answer. Answers may hold tokens or personal data, so none is stored unless its handler says so.
 /// Strict-Transport-Security is sent only to clients that came by TLS: others must ignore it (RFC 6797 section 7.2).
@@ -23,6 +25,7 @@ pub(crate) fn secure(id: HeaderValue, https: bool, headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(VARY, HeaderValue::from_static("Accept, Origin"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if https {

@@ -26,6 +26,8 @@ pub(super) fn run(inputs: &Inputs, mode: Mode, adopt_dev_database: bool) -> anyh
     for warning in warnings {
         tracing::warn!(event = "configuration", "{warning}");
     }
+    // The generator needs some 20 ms to seed itself, once; meanwhile the database opens.
+    std::thread::spawn(crypto::random::fill::<1>);
     let runtime = Builder::new_multi_thread()
         .worker_threads(config.worker_threads)
         .thread_name("net")

@@ -49,6 +49,7 @@ async fn every_answer_carries_the_security_headers() {
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
             ("vary", "Accept, Origin"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{method} {path}: {answer:?}");
@@ -62,6 +63,26 @@ async fn every_answer_carries_the_security_headers() {
         assert_eq!(answer.header("set-cookie"), None, "HB-02: there are no cookies to abuse");
         assert_eq!(answer.header("server"), None, "HB-08");
         assert_eq!(answer.header("strict-transport-security"), None, "this client did not come by TLS");
+    }
+}
+
+// HB-06: the headers of a request are its own, with the credentials that may be among them.
+#[tokio::test]
+async fn no_header_of_a_request_comes_back() {
+    let service = with_docs().await;
+    let secrets = [
+        ("cookie", "session=not-yours"),
+        ("x-custom", "not-yours"),
+        ("access-control-allow-credentials", "not-yours"),
+        ("authorization", "Bearer not-yours"),
+    ];
+    for (method, path, headers, body, _) in WALK {
+        for given in [&secrets[..3], &secrets[..]] {
+            let headers: Vec<_> = headers.iter().chain(given).copied().collect();
+            let answer = service.send(method, path, &headers, body).await;
+            let text = format!("{answer:?}");
+            assert!(!text.contains("not-yours") && !text.contains("x-custom"), "{method} {path}: {text}");
+        }
     }
 }
 
