@@ -28,6 +28,11 @@ impl Answer {
         Self { status, body }
     }
 
+    /// `{}`: done, and there is nothing to say.
+    pub(crate) const fn empty_object() -> Self {
+        Self::text(StatusCode::OK, Bytes::from_static(b"{}"))
+    }
+
     /// The response, in a map of headers that is used again: what was in it goes.
     pub(crate) fn into_response_in(self, mut headers: HeaderMap) -> Response {
         headers.clear();

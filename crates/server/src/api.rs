@@ -4,8 +4,11 @@
 pub(crate) mod docs;
 pub(crate) mod health;
 pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod session;
+mod time;
 pub(crate) mod verify;
 
 use serde::Serialize;

@@ -55,6 +55,7 @@ struct Inner {
 }
 
 /// What the handlers are told of a request beside what it says itself.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) request_id: String,
     pub(crate) client: IpAddr,

@@ -6,19 +6,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use domain::field::FieldErrors;
-use http::header::{ALLOW, AUTHORIZATION, USER_AGENT};
-use http::request::Parts;
+use http::header::{ALLOW, AUTHORIZATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde::Serialize;
 use service::{App, Caller};
 
 use crate::answer::Answer;
+use crate::call::{self, Call};
 use crate::edge::Context;
 use crate::error::Error;
-use crate::extract::body::{Incoming, Oversize, Received};
-use crate::extract::value::Value;
-use crate::extract::{self, body};
+use crate::extract::body::{Incoming, Oversize};
 use crate::negotiate;
 use crate::settings::ServerSettings;
 
@@ -56,30 +53,6 @@ pub(crate) struct About {
     pub(crate) oversize: Oversize,
 }
 
-/// A request that is ready for its use case.
-pub(crate) struct Call {
-    pub(crate) caller: Caller,
-    headers: HeaderMap,
-    body: Received,
-}
-
-impl Call {
-    /// The fields of the body, in the order of the names.
-    pub(crate) fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Value<'_>; N], Error> {
-        extract::fields(&self.headers, self.body.as_deref().unwrap_or_default(), names)
-    }
-
-    /// A field that is to hold a token. A body that was thrown away held none that could be good; the empty text stands
-    /// for whatever it was.
-    pub(crate) fn token(&self, name: &'static str) -> Result<String, Error> {
-        if self.body.is_none() {
-            return Ok(String::new());
-        }
-        let [token] = self.fields([name])?;
-        token.char_field().map_err(|messages| FieldErrors::of(name, messages).into())
-    }
-}
-
 /// What a request to a route of the API document comes to.
 pub(crate) enum Admitted {
     /// A POST that is ready for its use case.
@@ -88,15 +61,10 @@ pub(crate) enum Admitted {
     Answered(Response),
 }
 
-impl Call {
-    /// The response to the call.
-    pub(crate) fn respond(self, result: Result<Answer, Error>) -> Response {
-        let response = match result {
-            // The headers of the request are done with; their map has the room that those of the response need.
-            Ok(answer) => answer.into_response_in(self.headers),
-            Err(error) => error.into_response(),
-        };
-        with_allow(response)
+impl Admitted {
+    /// The response, once the use case has been asked.
+    pub(crate) fn respond(call: Call, result: Result<Answer, Error>) -> Response {
+        with_allow(call.respond(result))
     }
 }
 
@@ -107,7 +75,7 @@ pub(crate) async fn admit<B: Incoming>(
     context: Context,
     request: Request<B>,
 ) -> Admitted {
-    match call(api, about, context, request).await {
+    match admitted(api, about, context, request).await {
         Ok(Some(call)) => Admitted::Call(call),
         Ok(None) => Admitted::Answered(with_allow(describe(about).into_response())),
         Err(error) => Admitted::Answered(with_allow(error.into_response())),
@@ -120,7 +88,7 @@ fn with_allow(mut response: Response) -> Response {
 }
 
 /// The call that a POST makes; an OPTIONS makes none and is answered by a description.
-async fn call<B: Incoming>(
+async fn admitted<B: Incoming>(
     api: &Api,
     about: &About,
     context: Context,
@@ -128,7 +96,7 @@ async fn call<B: Incoming>(
 ) -> Result<Option<Call>, Error> {
     let (parts, body) = request.into_parts();
     negotiate::accept(&parts.headers, parts.uri.query())?;
-    let mut caller = caller(&api.app, context, &parts);
+    let caller = call::caller(&api.app, context, &parts);
     if about.reads_bearer && parts.headers.contains_key(AUTHORIZATION) {
         Box::pin(check_bearer(&api.app, &caller, &parts.headers)).await?;
     }
@@ -138,21 +106,7 @@ async fn call<B: Incoming>(
     if parts.method != Method::POST {
         return Err(Error::MethodNotAllowed(parts.method.to_string()));
     }
-    let body = body::read(&parts.headers, body, about.oversize, api.settings.body_timeout).await?;
-    // The client decides when the body is in; nothing is judged by the time before.
-    caller.now = api.app.clock.now();
-    Ok(Some(Call { caller, headers: parts.headers, body }))
-}
-
-/// Who asks. The time is read again when the body is in, and then holds for the whole request.
-fn caller(app: &App, context: Context, parts: &Parts) -> Caller {
-    let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-    Caller {
-        now: app.clock.now(),
-        request_id: context.request_id,
-        address: context.client,
-        user_agent: user_agent.unwrap_or_default().to_owned(),
-    }
+    Call::read(api, caller, parts.headers, body, about.oversize).await.map(Some)
 }
 
 /// SimpleJWT's reading of the header: the scheme is `Bearer`, spelt so; other schemes are somebody else's business.

@@ -23,6 +23,7 @@ use serde::Serialize;
 use service::Kind;
 
 use crate::answer::Answer;
+use crate::call::CHALLENGE;
 
 /// Why a request is not answered as it wished.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ pub(crate) enum Error {
     Malformed(Cow<'static, str>),
     /// The Authorization header is not `Bearer` and a token.
     BadAuthorizationHeader,
+    /// There is no Authorization header where one is needed.
+    NoCredentials,
+    /// The token of the Authorization header is not good, whatever is wrong with it.
+    InvalidToken,
     /// There is no such path, or no such format.
     NotFound,
     /// The method, which the path does not have.
@@ -93,6 +98,11 @@ impl IntoResponse for Error {
                 code: Some("bad_authorization_header"),
                 messages: None,
             }),
+            Self::NoCredentials => unauthorized(&Detail {
+                detail: "Authentication credentials were not provided.",
+                ..Detail::default()
+            }),
+            Self::InvalidToken => invalid_token(),
             Self::NotFound => detail(StatusCode::NOT_FOUND, "Not found."),
             Self::MethodNotAllowed(method) => {
                 let method: String = method.chars().take(MAX_METHOD).collect();
@@ -190,6 +200,14 @@ fn detail(status: StatusCode, words: &str) -> Response {
 fn unauthorized(body: &Detail<'_>) -> Response {
     let mut response = json(StatusCode::UNAUTHORIZED, body);
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
+    response
+}
+
+/// RFC 6750 section 3.1; the failed check is not named (TK-13).
+fn invalid_token() -> Response {
+    let body = Detail { detail: "Token is invalid", code: Some("token_not_valid"), messages: None };
+    let mut response = unauthorized(&body);
+    response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
     response
 }
 

@@ -19,6 +19,7 @@ mod number;
 pub(crate) mod percent;
 pub(crate) mod value;
 
+use json::Others;
 use value::Value;
 
 /// Longer media types are not looked at.
@@ -42,7 +43,7 @@ pub(crate) fn fields<'a, const N: usize>(
     }
     let is = |ours| header_value::serves(ours, &content_type);
     if content_type == "application/json" || is("application/json") {
-        return json_fields(body, names);
+        return json_fields(body, names, Others::Ignored);
     }
     if is("application/x-www-form-urlencoded") {
         return form::read(body, names).map_err(|words| Error::Malformed(words.into()));
@@ -54,9 +55,45 @@ pub(crate) fn fields<'a, const N: usize>(
     Err(Error::UnsupportedMediaType(content_type.into_owned()))
 }
 
-fn json_fields<'a, const N: usize>(body: &'a [u8], names: [&str; N]) -> Result<[Value<'a>; N], Error> {
+/// The members `names` of a JSON body that has no others, for the routes that the replaced service did not have: they take
+/// neither forms nor unknown members (HB-02, IN-03). An empty body has no members, whatever its type.
+///
+/// # Errors
+/// 415 for another type, 400 for a body that is not of its type.
+pub(crate) fn json_only<'a, const N: usize>(
+    headers: &HeaderMap,
+    body: &'a [u8],
+    names: [&str; N],
+) -> Result<[Value<'a>; N], Error> {
+    if body.is_empty() {
+        return Ok([const { Value::Missing }; N]);
+    }
+    let content_type = content_type(headers);
+    if content_type.len() > MAX_MEDIA_TYPE || !header_value::serves("application/json", &content_type) {
+        return Err(Error::UnsupportedMediaType(content_type.into_owned()));
+    }
+    json_fields(body, names, Others::Refused)
+}
+
+/// The parameters `names` of a query, in the order of the question; others are ignored.
+///
+/// # Errors
+/// 400 for a query that is not form-encoded.
+pub(crate) fn query<const N: usize>(query: &str, names: [&str; N]) -> Result<[Option<String>; N], Error> {
+    let values = form::read(query.as_bytes(), names).map_err(|words| Error::Malformed(words.into()))?;
+    Ok(values.map(|value| match value {
+        Value::Text(text) => Some(text.text.into_owned()),
+        _ => None,
+    }))
+}
+
+fn json_fields<'a, const N: usize>(
+    body: &'a [u8],
+    names: [&str; N],
+    others: Others,
+) -> Result<[Value<'a>; N], Error> {
     let document = match std::str::from_utf8(body) {
-        Ok(text) => json::read(text, names),
+        Ok(text) => json::read(text, names, others),
         Err(fault) => Err(json::Fault(format!("not UTF-8 at byte {}", fault.valid_up_to()))),
     };
     match document {

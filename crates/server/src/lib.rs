@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `routes` | every path, on one page |
 //! | `api` | the handlers, one file each: extract, one use case, shape the answer |
+//! | `call` | a request that is ready for its use case, and who asks |
 //! | `endpoint` | what the routes of the API document have in common |
 //! | `extract`, `negotiate` | request bodies and the Accept header, as Django REST framework reads them |
 //! | `error`, `answer` | the only mapping from failures to answers |
@@ -18,6 +19,7 @@
 
 mod answer;
 mod api;
+mod call;
 mod client;
 mod cors;
 mod edge;

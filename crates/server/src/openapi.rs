@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the handlers and their types. A test compares it with the router.
 
-use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 
 use crate::api;
 
@@ -17,16 +18,34 @@ use crate::api;
         api::login::login,
         api::refresh::refresh,
         api::verify::verify,
+        api::session::list,
+        api::session::end,
+        api::logout::logout,
+        api::logout::logout_all,
         api::health::healthz,
         api::health::readyz,
     ),
     tags(
         (name = "accounts", description = "Who has one"),
         (name = "tokens", description = "Proof of a login, for other services"),
+        (name = "sessions", description = "Logins, seen and ended by their owner"),
         (name = "operation", description = "For those who run the service"),
-    )
+    ),
+    modifiers(&Bearer)
 )]
 struct Document;
+
+/// How a request says whose it is.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.bearer_format = Some("JWT".to_owned());
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
 
 /// The document.
 #[must_use]

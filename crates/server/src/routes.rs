@@ -3,12 +3,12 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, delete, get, post};
 use http::{Method, Request};
 use service::App;
 use tower::Service;
 
-use crate::api::{docs, health, login, refresh, register, verify};
+use crate::api::{docs, health, login, logout, refresh, register, session, verify};
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
 use crate::error::Error;
@@ -22,6 +22,10 @@ pub(crate) enum Route {
     Login,
     Refresh,
     Verify,
+    Sessions,
+    Session,
+    Logout,
+    LogoutAll,
     Healthz,
     Readyz,
     OpenApi,
@@ -30,11 +34,15 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
         Self::Register,
+        Self::Sessions,
+        Self::Session,
+        Self::Logout,
+        Self::LogoutAll,
         Self::Healthz,
         Self::Readyz,
         Self::OpenApi,
@@ -49,6 +57,12 @@ impl Route {
             Self::Login => &["/login/", "/login", "/auth/login/", "/auth/login"],
             Self::Refresh => &["/refresh/", "/refresh", "/auth/refresh/", "/auth/refresh"],
             Self::Verify => &["/verify/", "/verify", "/auth/verify/", "/auth/verify"],
+            Self::Sessions => &["/sessions/", "/sessions", "/auth/sessions/", "/auth/sessions"],
+            Self::Session => {
+                &["/sessions/{id}/", "/sessions/{id}", "/auth/sessions/{id}/", "/auth/sessions/{id}"]
+            }
+            Self::Logout => &["/logout/", "/logout", "/auth/logout/", "/auth/logout"],
+            Self::LogoutAll => &["/logout/all/", "/logout/all", "/auth/logout/all/", "/auth/logout/all"],
             Self::Healthz => &["/healthz"],
             Self::Readyz => &["/readyz"],
             Self::OpenApi => &["/openapi.json"],
@@ -67,11 +81,24 @@ impl Route {
 
     /// The route of a path.
     pub(crate) fn of(path: &str) -> Self {
-        let found = Self::ALL.into_iter().find(|route| route.paths().contains(&path));
-        match found {
+        let exact = Self::ALL.into_iter().find(|route| route.paths().contains(&path));
+        let fits = |route: &Self| route.paths().iter().any(|template| fits(template, path));
+        match exact.or_else(|| Self::ALL.into_iter().find(fits)) {
             Some(route) => route,
             None if path.starts_with("/docs/") => Self::Docs,
             None => Self::Unknown,
+        }
+    }
+}
+
+/// Whether a path is of the form of a template, where `{id}` stands for anything in one segment.
+fn fits(template: &str, path: &str) -> bool {
+    let (mut ours, mut theirs) = (template.split('/'), path.split('/'));
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one == other || (one.starts_with('{') && !other.is_empty()) => {}
+            _ => return false,
         }
     }
 }
@@ -81,6 +108,10 @@ impl Route {
 pub fn router(app: App, settings: ServerSettings) -> Edge {
     let api = Api::new(app, settings.clone());
     let mut others = Router::new();
+    others = at(others, Route::Sessions, get(session::list));
+    others = at(others, Route::Session, delete(session::end));
+    others = at(others, Route::Logout, post(logout::logout));
+    others = at(others, Route::LogoutAll, post(logout::logout_all));
     others = at(others, Route::Healthz, get(health::healthz));
     others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {
@@ -107,20 +138,23 @@ impl Routes {
         context: Context,
         request: Request<B>,
     ) -> Response {
-        let Some(api) = &self.api else { return self.other(request).await };
+        let Some(api) = &self.api else { return self.other(context, request).await };
         match route {
             Route::Verify => verify::verify(api, context, request).await,
             // These take their time; in a box they take no room in the future of every token check.
             Route::Refresh => Box::pin(refresh::refresh(api, context, request)).await,
             Route::Login => Box::pin(login::login(api, context, request)).await,
             Route::Register => Box::pin(register::register(api, context, request)).await,
-            Route::Healthz | Route::Readyz | Route::OpenApi | Route::Docs | Route::Unknown => {
-                self.other(request).await
-            }
+            _ => Box::pin(self.other(context, request)).await,
         }
     }
 
-    fn other<B: Incoming>(&self, request: Request<B>) -> impl Future<Output = Response> + use<B> {
+    fn other<B: Incoming>(
+        &self,
+        context: Context,
+        mut request: Request<B>,
+    ) -> impl Future<Output = Response> + use<B> {
+        request.extensions_mut().insert(context);
         let answer = self.others.clone().call(request.map(Body::new));
         async { answer.await.unwrap_or_else(|never| match never {}) }
     }

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use domain::session::{Jti, RefreshDecision, Session, SessionId, decide, rotate};
 use domain::time::Timestamp;
 use domain::token::{Claims, TokenFault, TokenType};
+use domain::user::UserId;
 use store::Tx;
-use store::change::{self, What};
 use store::session::Found;
 
 use crate::error::{Error, Result};
 use crate::token::{self, LegacyUser};
-use crate::{App, Caller};
+use crate::{App, Caller, session};
 
 /// What a refresh gives.
 pub struct Refreshed {
@@ -60,7 +60,7 @@ enum Step {
     /// Another request was faster: look again.
     Again,
     /// A spent token came back: end the session.
-    Reuse(SessionId, domain::user::UserId),
+    Reuse(SessionId, UserId),
     /// Say no; nothing was changed.
     Refuse(Error),
 }
@@ -99,9 +99,7 @@ async fn adopt(app: &App, caller: &Caller, claims: &Claims, tx: &mut Tx) -> Resu
     } else {
         session.jti = presented; // nothing succeeds it: the token stays in force
     }
-    // The row remembers that the token is spent for as long as the token itself might come back.
-    let keep_until = token::keep_until(&session).max(Timestamp::from_seconds(claims.expires_at));
-    if store::session::insert(tx, &session, keep_until).await? {
+    if store::session::insert(tx, &session, token::spent_until(&session, claims)).await? {
         return Ok(Step::Give(session));
     }
     match store::session::find(tx, id).await? {
@@ -142,17 +140,8 @@ pub(crate) fn judge(app: &App, found: &Found, presented: Jti, now: Timestamp) ->
 }
 
 /// Ends the session of a spent token (RFC 9700 section 4.14.2) and answers what the caller is told.
-async fn reused(
-    app: &App,
-    caller: &Caller,
-    mut tx: Tx,
-    id: SessionId,
-    user: domain::user::UserId,
-) -> Result<Error> {
-    if store::session::revoke(&mut tx, id, caller.now).await? {
-        let change = change::append(&mut tx, caller.now, What::SessionEnded(id)).await?;
-        tx.commit().await?;
-        app.feed.apply(&change, caller.now);
+async fn reused(app: &App, caller: &Caller, tx: Tx, id: SessionId, user: UserId) -> Result<Error> {
+    if session::revoke(app, tx, id, caller.now).await? {
         app.counters.reuses.fetch_add(1, Relaxed);
         tracing::warn!(
             event = "refresh_token_reuse",

@@ -126,6 +126,11 @@ pub(crate) fn keep_until(session: &Session) -> Timestamp {
     session.expires_at + MARGIN
 }
 
+/// When a session that stands for a spent token of the replaced service may be forgotten: the token cannot come back then.
+pub(crate) fn spent_until(session: &Session, claims: &Claims) -> Timestamp {
+    keep_until(session).max(Timestamp::from_seconds(claims.expires_at))
+}
+
 /// The answer when our knowledge of ended sessions is too old to judge an access token (never 400 or 401).
 pub(crate) fn stale() -> Error {
     Error::unavailable(Duration::from_secs(5), "Revocations cannot be checked at the moment.")

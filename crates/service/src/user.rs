@@ -174,13 +174,13 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 
 /// A transaction and its time, read when it begins: an operator may have sat at a prompt since the command started, and
 /// a change from before the feed's horizon would be forgotten at once.
-async fn begin(app: &App) -> Result<(Tx, Timestamp)> {
+pub(crate) async fn begin(app: &App) -> Result<(Tx, Timestamp)> {
     let tx = app.db.begin().await?;
     Ok((tx, app.clock.now()))
 }
 
 /// Tells every replica in the same transaction, and this one as soon as it is committed.
-async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: What) -> Result<()> {
+pub(crate) async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: What) -> Result<()> {
     let change = change::append(&mut tx, now, what).await?;
     tx.commit().await?;
     app.feed.apply(&change, now);

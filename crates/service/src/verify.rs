@@ -1,6 +1,8 @@
 //! Checking tokens. Access tokens are checked against memory alone.
 
+use domain::session::SessionId;
 use domain::token::{Claims, TokenFault, TokenType};
+use domain::user::UserId;
 use store::session::Found;
 
 use crate::error::{Error, Kind, Result};
@@ -20,11 +22,20 @@ pub async fn verify(app: &App, caller: &Caller, text: &str) -> Result<()> {
     }
 }
 
-/// Whether the token of an Authorization header is a good access token.
+/// Who a good access token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub user_id: UserId,
+    /// The session; a token of the replaced service has none.
+    pub session: Option<SessionId>,
+}
+
+/// Who the token of an Authorization header speaks for, if it is a good access token.
 ///
 /// # Errors
 /// [`Kind::BearerInvalid`] when it is not; [`Kind::Unavailable`] when that cannot be told.
-pub async fn bearer(app: &App, caller: &Caller, text: &str) -> Result<()> {
+pub async fn bearer(app: &App, caller: &Caller, text: &str) -> Result<Identity> {
     let claims = token::read(app, text, caller.now).map_err(Error::bearer)?;
     if claims.token_type != TokenType::Access {
         return Err(Error::bearer(TokenFault::WrongType));
@@ -32,10 +43,11 @@ pub async fn bearer(app: &App, caller: &Caller, text: &str) -> Result<()> {
     access(app, caller, &claims).await.map_err(|error| match error.kind {
         Kind::TokenInvalid => Error::bearer(TokenFault::Invalid),
         _ => error,
-    })
+    })?;
+    Ok(Identity { user_id: claims.user_id, session: claims.session })
 }
 
-async fn access(app: &App, caller: &Caller, claims: &Claims) -> Result<()> {
+pub(crate) async fn access(app: &App, caller: &Caller, claims: &Claims) -> Result<()> {
     let Some(session) = claims.session else {
         let mut tx = app.db.read().await?;
         return good_legacy(token::legacy_user(app, &mut tx, claims, caller.now).await?).map(drop);

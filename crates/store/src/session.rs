@@ -23,10 +23,12 @@ const INSERT: &str = "INSERT INTO sessions (id, user_id, generation, jti, previo
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = $4, last_used_at = $5, rotated_at = $5, idle_expires_at = $6 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
 const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+// The last four bytes of an id are the epoch of its login, so that what ended with an epoch is left out by the database.
+const LIST_LIVE: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2 AND substr(s.id, 13) >= $3 AND (s.created_at, s.id) < ($4, $5) ORDER BY s.created_at DESC, s.id DESC LIMIT $6";
 const PURGE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, TOUCH, REVOKE, PURGE];
+pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, TOUCH, REVOKE, LIST_LIVE, PURGE];
 
 /// The session with this id, and its user's state.
 pub async fn find(tx: &mut Tx, id: SessionId) -> Result<Option<Found>> {
@@ -75,6 +77,41 @@ pub async fn touch(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
 /// Ends a session; false when it had ended, or is none.
 pub async fn revoke(tx: &mut Tx, id: SessionId, now: Timestamp) -> Result<bool> {
     Ok(tx.execute(REVOKE, &[id.as_bytes().as_slice().into(), now.micros().into()]).await? == 1)
+}
+
+/// Where a page of a user's sessions ends: the login of its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// When that session was opened.
+    pub created_at: Timestamp,
+    /// Which it is.
+    pub id: SessionId,
+}
+
+/// At most `limit` sessions of a user in this epoch that have neither ended nor expired, the latest login first.
+/// Begins behind `after`.
+pub async fn list_live(
+    tx: &mut Tx,
+    user: UserId,
+    epoch: u32,
+    after: Option<Place>,
+    limit: i64,
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    let place = after.unwrap_or(Place {
+        created_at: Timestamp::from_micros(i64::MAX),
+        id: SessionId::from_bytes([u8::MAX; 16]),
+    });
+    let epoch = epoch.to_be_bytes();
+    let params = [
+        user.get().into(),
+        now.micros().into(),
+        epoch.as_slice().into(),
+        place.created_at.micros().into(),
+        place.id.as_bytes().as_slice().into(),
+        limit.into(),
+    ];
+    tx.query(LIST_LIVE, &params).await?.iter().map(|row| read(row).map(|found| found.session)).collect()
 }
 
 /// Removes at most `limit` sessions that no token names any more; answers how many.

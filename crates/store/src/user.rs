@@ -95,6 +95,8 @@ const DISABLE: &str = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, not
 const ENABLE: &str =
     "UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING epoch";
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, password_scheme = $3, password_trims = $4, login_failures = NULL, epoch = epoch + 1, not_before = $5 WHERE id = $1 RETURNING epoch";
+const END_SESSIONS: &str =
+    "UPDATE users SET epoch = epoch + 1, not_before = $2 WHERE id = $1 RETURNING epoch, disabled_at";
 const DELETE: &str = "DELETE FROM users WHERE id = $1 RETURNING epoch";
 const BURY: &str = "INSERT INTO deleted_users (id, deleted_at) VALUES ($1, $2)";
 const IS_DELETED: &str = "SELECT 1 FROM deleted_users WHERE id = $1";
@@ -116,6 +118,7 @@ pub const STATEMENTS: &[&str] = &[
     DISABLE,
     ENABLE,
     SET_PASSWORD,
+    END_SESSIONS,
     DELETE,
     BURY,
     IS_DELETED,
@@ -235,6 +238,12 @@ pub async fn set_password(
         first_good_second(now).into(),
     ];
     epoch(tx.query_opt(SET_PASSWORD, &params).await?)
+}
+
+/// Opens a new epoch, so that all sessions of a user have ended. Answers the epoch and whether the account is enabled.
+pub async fn end_sessions(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<Option<(u32, bool)>> {
+    let row = tx.query_opt(END_SESSIONS, &[id.get().into(), first_good_second(now).into()]).await?;
+    row.map(|row| Ok((read_epoch(row.int(0)?)?, row.opt_int(1)?.is_none()))).transpose()
 }
 
 /// Deletes an account with its sessions and remembers that its id was used.

@@ -6,8 +6,9 @@ use service::login::Input;
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::call::Call;
 use crate::edge::Context;
-use crate::endpoint::{self, About, Admitted, Api, Call};
+use crate::endpoint::{self, About, Admitted, Api};
 use crate::error::Error;
 use crate::extract::body::{Incoming, Oversize};
 use crate::extract::value::Value;
@@ -63,7 +64,7 @@ pub(crate) async fn login<B: Incoming>(api: &Api, context: Context, request: Req
     match endpoint::admit(api, &ABOUT, context, request).await {
         Admitted::Call(call) => {
             let result = give(api, &call).await;
-            call.respond(result)
+            Admitted::respond(call, result)
         }
         Admitted::Answered(response) => response,
     }

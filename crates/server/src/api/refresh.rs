@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::call::Call;
 use crate::edge::Context;
-use crate::endpoint::{self, About, Admitted, Api, Call};
+use crate::endpoint::{self, About, Admitted, Api};
 use crate::error::Error;
 use crate::extract::body::{Incoming, Oversize};
 
@@ -57,7 +58,7 @@ pub(crate) async fn refresh<B: Incoming>(api: &Api, context: Context, request: R
     match endpoint::admit(api, &ABOUT, context, request).await {
         Admitted::Call(call) => {
             let result = give(api, &call).await;
-            call.respond(result)
+            Admitted::respond(call, result)
         }
         Admitted::Answered(response) => response,
     }

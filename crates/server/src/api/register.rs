@@ -7,8 +7,9 @@ use service::register::Input;
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::call::Call;
 use crate::edge::Context;
-use crate::endpoint::{self, About, Admitted, Api, Call};
+use crate::endpoint::{self, About, Admitted, Api};
 use crate::error::Error;
 use crate::extract::body::{Incoming, Oversize};
 use crate::extract::value::Value;
@@ -68,7 +69,7 @@ pub(crate) async fn register<B: Incoming>(api: &Api, context: Context, request: 
     match endpoint::admit(api, &ABOUT, context, request).await {
         Admitted::Call(call) => {
             let result = create(api, &call).await;
-            call.respond(result)
+            Admitted::respond(call, result)
         }
         Admitted::Answered(response) => response,
     }

@@ -1,13 +1,13 @@
 use axum::response::Response;
-use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde::Deserialize;
 use service::Kind;
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::call::Call;
 use crate::edge::Context;
-use crate::endpoint::{self, About, Admitted, Api, Call};
+use crate::endpoint::{self, About, Admitted, Api};
 use crate::error::Error;
 use crate::extract::body::{Incoming, Oversize};
 
@@ -50,7 +50,7 @@ pub(crate) async fn verify<B: Incoming>(api: &Api, context: Context, request: Re
     match endpoint::admit(api, &ABOUT, context, request).await {
         Admitted::Call(call) => {
             let result = judge(api, &call).await;
-            call.respond(result)
+            Admitted::respond(call, result)
         }
         Admitted::Answered(response) => response,
     }
@@ -59,7 +59,7 @@ pub(crate) async fn verify<B: Incoming>(api: &Api, context: Context, request: Re
 async fn judge(api: &Api, call: &Call) -> Result<Answer, Error> {
     let token = call.token("token")?;
     match service::verify::verify(&api.app, &call.caller, &token).await {
-        Ok(()) => Ok(Answer::text(StatusCode::OK, Bytes::from_static(b"{}"))),
+        Ok(()) => Ok(Answer::empty_object()),
         Err(error) if error.kind == Kind::TokenInvalid => Err(Error::TokenRefused(api.refusal(), error)),
         Err(error) => Err(error.into()),
     }

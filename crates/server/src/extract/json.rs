@@ -24,6 +24,15 @@ pub(crate) enum Document<'a, const N: usize> {
     Other(&'static str),
 }
 
+/// What becomes of members that nobody asked for (IN-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They are skipped, as the replaced service did.
+    Ignored,
+    /// The document is refused.
+    Refused,
+}
+
 /// Why a text is not JSON as we take it; the words may be shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault(pub(crate) String);
@@ -34,13 +43,17 @@ type Result<T> = std::result::Result<T, Fault>;
 ///
 /// # Errors
 /// When the text is not one JSON value as RFC 8259 has it, or ambiguous, or nested too deeply.
-pub(crate) fn read<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<Document<'a, N>> {
+pub(crate) fn read<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+    others: Others,
+) -> Result<Document<'a, N>> {
     if text.starts_with('\u{feff}') {
         return Err(fault_at(text, 0, "Unexpected UTF-8 BOM (decode using utf-8-sig)"));
     }
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
     reader.skip_space();
-    let document = reader.document(names)?;
+    let document = reader.document(names, others)?;
     reader.skip_space();
     if reader.at < reader.bytes.len() {
         return Err(reader.fault("Extra data"));
@@ -64,16 +77,20 @@ enum Scalar<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn document<const N: usize>(&mut self, names: [&str; N]) -> Result<Document<'a, N>> {
+    fn document<const N: usize>(&mut self, names: [&str; N], others: Others) -> Result<Document<'a, N>> {
         match self.peek() {
             Some(b'{') => {
                 let mut found = [const { Value::Missing }; N];
-                self.object(1, |name, value| {
-                    if let Some(n) = names.iter().position(|wanted| *wanted == name) {
-                        found[n] = value;
-                    }
+                let mut unknown = None;
+                self.object(1, |name, value| match names.iter().position(|wanted| *wanted == name) {
+                    Some(n) => found[n] = value,
+                    None if unknown.is_none() => unknown = Some(name.chars().take(64).collect::<String>()),
+                    None => {}
                 })?;
-                Ok(Document::Object(found))
+                match unknown {
+                    Some(name) if others == Others::Refused => Err(Fault(format!("Unknown member {name:?}"))),
+                    _ => Ok(Document::Object(found)),
+                }
             }
             Some(b'[') => {
                 self.list(1)?;

@@ -26,7 +26,18 @@ async fn document_and_router_agree() {
     let paths = document["paths"].as_object().unwrap();
     let documented: Vec<&str> = paths.keys().map(String::as_str).collect();
     // Pages for people are no API.
-    let routes = ["/healthz", "/login/", "/readyz", "/refresh/", "/register/", "/verify/"];
+    let routes = [
+        "/healthz",
+        "/login/",
+        "/logout/",
+        "/logout/all/",
+        "/readyz",
+        "/refresh/",
+        "/register/",
+        "/sessions/",
+        "/sessions/{id}/",
+        "/verify/",
+    ];
     let mut sorted = documented.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, routes, "a new route belongs here and in the document");

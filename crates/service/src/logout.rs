@@ -1,0 +1,95 @@
+//! Logging out: ending the session of a token, or all sessions of its user.
+
+use domain::session::SessionId;
+use domain::token::{Claims, TokenType};
+use domain::user::UserId;
+use store::change::What;
+
+use crate::error::{Error, Result};
+use crate::refresh::{legacy_jti, legacy_session_id};
+use crate::token::{self, LegacyUser};
+use crate::{App, Caller, session, user, verify};
+
+/// Ends the session of a token. Any of its access and refresh tokens will do, also a spent one: whoever holds it may
+/// have stolen it, or wants the session to end. Ending what has ended already is no failure.
+///
+/// # Errors
+/// [`crate::Kind::TokenInvalid`] for a token that is not well signed or has expired; [`crate::Kind::Conflict`] for an access token of
+/// the replaced service, which names no session; [`crate::Kind::Unavailable`].
+pub async fn logout(app: &App, caller: &Caller, text: &str) -> Result<()> {
+    let claims = token::read(app, text, caller.now).map_err(Error::token)?;
+    let (id, ended) = match (claims.session, claims.token_type) {
+        (Some(id), _) => (id, end(app, caller, &claims, id).await?),
+        (None, TokenType::Refresh) => spend(app, caller, &claims).await?,
+        (None, TokenType::Access) => {
+            verify::access(app, caller, &claims).await?;
+            return Err(Error::conflict("This token names no session; log out with the refresh token."));
+        }
+    };
+    if ended {
+        tracing::info!(
+            event = "logged_out",
+            session.id = %id,
+            user.id = %claims.user_id,
+            request.id = caller.request_id,
+            "logged out"
+        );
+    }
+    Ok(())
+}
+
+async fn end(app: &App, caller: &Caller, claims: &Claims, id: SessionId) -> Result<bool> {
+    let mut tx = app.db.begin().await?;
+    let found = store::session::find(&mut tx, id).await?;
+    if found.is_none_or(|found| found.session.user_id != claims.user_id) {
+        return Ok(false); // purged: no token of it is good
+    }
+    session::revoke(app, tx, id, caller.now).await
+}
+
+/// A refresh token of the replaced service has a session only once it was used; otherwise it gets one that has ended.
+async fn spend(app: &App, caller: &Caller, claims: &Claims) -> Result<(SessionId, bool)> {
+    let mut tx = app.db.begin().await?;
+    let epoch = match token::legacy_user(app, &mut tx, claims, caller.now).await? {
+        LegacyUser::Good { epoch } => epoch,
+        LegacyUser::Refused | LegacyUser::Disabled => {
+            return Err(Error::token(domain::token::TokenFault::Invalid));
+        }
+    };
+    let id = legacy_session_id(&claims.jti, epoch);
+    let mut session = token::new_session(app, id, claims.user_id, caller);
+    session.previous_jti = Some(legacy_jti(&claims.jti));
+    let keep_until = token::spent_until(&session, claims);
+    store::session::insert(&mut tx, &session, keep_until).await?;
+    Ok((id, session::revoke(app, tx, id, caller.now).await?))
+}
+
+/// Ends all sessions of the user of a token, this one included, and refuses the user's tokens of the replaced service.
+/// Answers whose.
+///
+/// # Errors
+/// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Unavailable`].
+pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId> {
+    verify::verify(app, caller, text).await?;
+    let claims = token::read(app, text, caller.now).map_err(Error::token)?;
+    end_all(app, caller, claims.user_id).await?;
+    Ok(claims.user_id)
+}
+
+/// Ends all sessions of a user.
+///
+/// # Errors
+/// [`crate::Kind::NotFound`]; [`crate::Kind::Unavailable`].
+async fn end_all(app: &App, caller: &Caller, id: UserId) -> Result<()> {
+    let (mut tx, now) = user::begin(app).await?;
+    let ended = store::user::end_sessions(&mut tx, id, now).await?;
+    let (epoch, active) = ended.ok_or_else(|| Error::not_found("There is no such account."))?;
+    user::commit_change(app, tx, now, What::User { id, epoch, active }).await?;
+    tracing::info!(
+        event = "logged_out_everywhere",
+        user.id = %id,
+        request.id = caller.request_id,
+        "all sessions were ended by their owner"
+    );
+    Ok(())
+}
