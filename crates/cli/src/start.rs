@@ -127,6 +127,7 @@ fn settings(config: &Config) -> Settings {
         },
         password_policy: PasswordPolicy { min_length: config.passwords.min_length, checks },
         throttle: config.throttle,
+        services: config.services.credentials.clone(),
         revocation_bound: config.revocation_bound,
         feed_max_staleness: config.feed_max_staleness,
     }

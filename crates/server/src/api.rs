@@ -2,11 +2,14 @@
 //! their handler; the OpenAPI document is made from them.
 
 pub(crate) mod docs;
+pub(crate) mod forward_auth;
 pub(crate) mod health;
+pub(crate) mod introspect;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod revoke;
 pub(crate) mod session;
 mod time;
 pub(crate) mod verify;
@@ -21,6 +24,16 @@ pub(crate) struct Detail {
     pub(crate) detail: String,
     /// What went wrong, for programs; not every failure has one.
     pub(crate) code: Option<String>,
+}
+
+/// A failure in the words of OAuth (RFC 6749 section 5.2).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OAuthError {
+    /// What went wrong, for programs.
+    #[schema(example = "invalid_request")]
+    error: String,
+    /// What went wrong, for people.
+    error_description: Option<String>,
 }
 
 /// Faulty fields, each with its messages.

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use domain::field::FieldErrors;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use service::verify::Identity;
-use service::{App, Caller, Kind};
+use service::{App, Caller};
 
 use crate::answer::Answer;
 use crate::edge::Context;
@@ -48,6 +48,15 @@ impl Call {
     /// The members of a JSON body that has no others, in the order of the names.
     pub(crate) fn members<const N: usize>(&self, names: [&str; N]) -> Result<[Value<'_>; N], Error> {
         extract::json_only(&self.headers, self.bytes(), names)
+    }
+
+    /// The parameters of a form body, each at most once, in the order of the names.
+    pub(crate) fn parameters<const N: usize>(&self, names: [&str; N]) -> Result<[Value<'_>; N], Error> {
+        extract::parameters(&self.headers, self.bytes(), names)
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// A field that is to hold a token. A body that was thrown away held none that could be good; the empty text stands
@@ -126,13 +135,36 @@ impl FromRequest<Api> for UserCall {
     }
 }
 
+/// A request whose body does not matter.
+pub(crate) struct HeadCall {
+    pub(crate) caller: Caller,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+}
+
+impl HeadCall {
+    /// As [`Call::bearer_token`].
+    pub(crate) fn bearer_token(&self) -> Result<Option<String>, Error> {
+        bearer_token(&self.headers)
+    }
+}
+
+impl FromRequest<Api> for HeadCall {
+    type Rejection = Error;
+
+    async fn from_request(request: Request<Body>, api: &Api) -> Result<Self, Error> {
+        let (mut parts, _) = request.into_parts();
+        let caller = caller_of(api, &mut parts)?;
+        let path = parts.uri.path().to_owned();
+        Ok(Self { caller, method: parts.method, path, headers: parts.headers })
+    }
+}
+
 /// Who the token of the Authorization header speaks for. What is wrong with a bad one is not said (TK-13).
 async fn identify(api: &Api, caller: &Caller, headers: &HeaderMap) -> Result<Identity, Error> {
     let token = bearer_token(headers)?.ok_or(Error::NoCredentials)?;
-    service::verify::bearer(&api.app, caller, &token).await.map_err(|error| match error.kind {
-        Kind::BearerInvalid(_) => Error::InvalidToken,
-        _ => error.into(),
-    })
+    service::verify::bearer(&api.app, caller, &token).await.map_err(Error::of_bearer)
 }
 
 fn caller_of(api: &Api, parts: &mut Parts) -> Result<Caller, Error> {

@@ -141,15 +141,17 @@ impl Inner {
         }
         let given = if proxied { request_id::given(request.headers()) } else { None };
         let request_id = given.unwrap_or_else(|| self.ids.next());
+        let route = Route::of(request.uri().path());
         let asked = Asked {
             started,
             method: request.method().clone(),
-            route: Route::of(request.uri().path()),
+            route,
             id: HeaderValue::from_str(&request_id).unwrap_or(HeaderValue::from_static("")),
             origin: cors::origin(request.headers()).cloned(),
             client,
             https: proxied && client::is_https(request.headers()),
-            preflight: cors::is_preflight(request.method(), request.headers()),
+            // What a proxy asks about is not asked of us: a preflight passes no more than other requests without a token.
+            preflight: route != Route::ForwardAuth && cors::is_preflight(request.method(), request.headers()),
         };
         (asked, Context { request_id, client })
     }
@@ -225,7 +227,8 @@ async fn guard<F: Future<Output = Response>>(mut answer: Pin<&mut F>, time: Dura
 fn log(asked: &Asked, status: u16, elapsed: u128) {
     let id = asked.id.to_str().unwrap_or_default();
     let method = if asked.method.as_str().len() <= 7 { asked.method.as_str() } else { "other" };
-    let quiet = status < 300 && matches!(asked.route, Route::Verify | Route::Healthz | Route::Readyz);
+    let quiet = status < 300
+        && matches!(asked.route, Route::Verify | Route::ForwardAuth | Route::Healthz | Route::Readyz);
     if quiet {
         tracing::debug!(
             request.id = id, http.method = method, http.route = asked.route.template(), http.status = status,

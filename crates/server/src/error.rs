@@ -44,6 +44,14 @@ pub(crate) enum Error {
     NoCredentials,
     /// The token of the Authorization header is not good, whatever is wrong with it.
     InvalidToken,
+    /// Not one of the services of the configuration.
+    InvalidClient,
+    /// The parameters of an OAuth request are faulty.
+    InvalidParameters(Cow<'static, str>),
+    /// A token that cannot be revoked alone.
+    UnsupportedTokenType,
+    /// A cookie came with a request that another site may have made.
+    CrossSite,
     /// There is no such path, or no such format.
     NotFound,
     /// The method, which the path does not have.
@@ -82,6 +90,16 @@ impl From<FieldErrors> for Error {
     }
 }
 
+impl Error {
+    /// The failure of a bearer token on a route that does not say what is wrong with it (TK-13).
+    pub(crate) fn of_bearer(error: service::Error) -> Self {
+        match error.kind {
+            Kind::BearerInvalid(_) => Self::InvalidToken,
+            _ => Self::Service(error),
+        }
+    }
+}
+
 /// Longer method names are not repeated in full.
 const MAX_METHOD: usize = 64;
 
@@ -103,6 +121,14 @@ impl IntoResponse for Error {
                 ..Detail::default()
             }),
             Self::InvalidToken => invalid_token(),
+            Self::InvalidClient => invalid_client(),
+            Self::InvalidParameters(words) => oauth(StatusCode::BAD_REQUEST, "invalid_request", Some(&words)),
+            Self::UnsupportedTokenType => oauth(
+                StatusCode::BAD_REQUEST,
+                "unsupported_token_type",
+                Some("This token names no session; revoke the refresh token."),
+            ),
+            Self::CrossSite => detail(StatusCode::FORBIDDEN, "The request may come from another site."),
             Self::NotFound => detail(StatusCode::NOT_FOUND, "Not found."),
             Self::MethodNotAllowed(method) => {
                 let method: String = method.chars().take(MAX_METHOD).collect();
@@ -208,6 +234,24 @@ fn invalid_token() -> Response {
     let body = Detail { detail: "Token is invalid", code: Some("token_not_valid"), messages: None };
     let mut response = unauthorized(&body);
     response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    response
+}
+
+/// RFC 6749 section 5.2.
+#[derive(Serialize)]
+struct OAuthError<'a> {
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'a str>,
+}
+
+fn oauth(status: StatusCode, error: &str, error_description: Option<&str>) -> Response {
+    json(status, &OAuthError { error, error_description })
+}
+
+fn invalid_client() -> Response {
+    let mut response = oauth(StatusCode::UNAUTHORIZED, "invalid_client", None);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"services\""));
     response
 }
 

@@ -75,6 +75,21 @@ pub(crate) fn json_only<'a, const N: usize>(
     json_fields(body, names, Others::Refused)
 }
 
+/// The parameters `names` of a form body, each at most once, for the routes of OAuth.
+///
+/// # Errors
+/// 400 `invalid_request` for another type, too many parameters, or one that is repeated.
+pub(crate) fn parameters<'a, const N: usize>(
+    headers: &HeaderMap,
+    body: &'a [u8],
+    names: [&str; N],
+) -> Result<[Value<'a>; N], Error> {
+    if !header_value::serves("application/x-www-form-urlencoded", &content_type(headers)) {
+        return Err(Error::InvalidParameters("Send application/x-www-form-urlencoded.".into()));
+    }
+    form::read_once(body, names).map_err(|words| Error::InvalidParameters(words.into()))
+}
+
 /// The parameters `names` of a query, in the order of the question; others are ignored.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 //! | `call` | a request that is ready for its use case, and who asks |
 //! | `endpoint` | what the routes of the API document have in common |
 //! | `extract`, `negotiate` | request bodies and the Accept header, as Django REST framework reads them |
+//! | `client_auth`, `forwarded` | which service asks; what a proxy tells of a request |
 //! | `error`, `answer` | the only mapping from failures to answers |
 //! | `edge` | before and after every handler: limits, names, CORS, headers, metrics, log, panics |
 //! | `client`, `host`, `path`, `cors`, `headers`, `request_id` | the parts of the edge |
@@ -21,11 +22,13 @@ mod answer;
 mod api;
 mod call;
 mod client;
+mod client_auth;
 mod cors;
 mod edge;
 mod endpoint;
 mod error;
 mod extract;
+mod forwarded;
 mod headers;
 mod host;
 mod metrics;

@@ -22,6 +22,9 @@ use crate::api;
         api::session::end,
         api::logout::logout,
         api::logout::logout_all,
+        api::introspect::introspect,
+        api::revoke::revoke,
+        api::forward_auth::forward_auth,
         api::health::healthz,
         api::health::readyz,
     ),
@@ -29,21 +32,24 @@ use crate::api;
         (name = "accounts", description = "Who has one"),
         (name = "tokens", description = "Proof of a login, for other services"),
         (name = "sessions", description = "Logins, seen and ended by their owner"),
+        (name = "services", description = "For the other services and for reverse proxies"),
         (name = "operation", description = "For those who run the service"),
     ),
-    modifiers(&Bearer)
+    modifiers(&Credentials)
 )]
 struct Document;
 
 /// How a request says whose it is.
-struct Bearer;
+struct Credentials;
 
-impl Modify for Bearer {
+impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.bearer_format = Some("JWT".to_owned());
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let basic = Http::new(HttpAuthScheme::Basic);
+        components.add_security_scheme("service", SecurityScheme::Http(basic));
     }
 }
 

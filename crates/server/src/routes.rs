@@ -3,12 +3,14 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use http::{Method, Request};
 use service::App;
 use tower::Service;
 
-use crate::api::{docs, health, login, logout, refresh, register, session, verify};
+use crate::api::{
+    docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, verify,
+};
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
 use crate::error::Error;
@@ -26,6 +28,9 @@ pub(crate) enum Route {
     Session,
     Logout,
     LogoutAll,
+    Introspect,
+    Revoke,
+    ForwardAuth,
     Healthz,
     Readyz,
     OpenApi,
@@ -34,7 +39,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -43,6 +48,9 @@ impl Route {
         Self::Session,
         Self::Logout,
         Self::LogoutAll,
+        Self::Introspect,
+        Self::Revoke,
+        Self::ForwardAuth,
         Self::Healthz,
         Self::Readyz,
         Self::OpenApi,
@@ -63,6 +71,11 @@ impl Route {
             }
             Self::Logout => &["/logout/", "/logout", "/auth/logout/", "/auth/logout"],
             Self::LogoutAll => &["/logout/all/", "/logout/all", "/auth/logout/all/", "/auth/logout/all"],
+            Self::Introspect => &["/introspect/", "/introspect", "/auth/introspect/", "/auth/introspect"],
+            Self::Revoke => &["/revoke/", "/revoke", "/auth/revoke/", "/auth/revoke"],
+            Self::ForwardAuth => {
+                &["/forward-auth", "/forward-auth/", "/auth/forward-auth", "/auth/forward-auth/"]
+            }
             Self::Healthz => &["/healthz"],
             Self::Readyz => &["/readyz"],
             Self::OpenApi => &["/openapi.json"],
@@ -86,9 +99,14 @@ impl Route {
         match exact.or_else(|| Self::ALL.into_iter().find(fits)) {
             Some(route) => route,
             None if path.starts_with("/docs/") => Self::Docs,
+            None if below_forward_auth(path) => Self::ForwardAuth,
             None => Self::Unknown,
         }
     }
+}
+
+fn below_forward_auth(path: &str) -> bool {
+    path.strip_prefix("/auth").unwrap_or(path).starts_with("/forward-auth/")
 }
 
 /// Whether a path is of the form of a template, where `{id}` stands for anything in one segment.
@@ -112,6 +130,12 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     others = at(others, Route::Session, delete(session::end));
     others = at(others, Route::Logout, post(logout::logout));
     others = at(others, Route::LogoutAll, post(logout::logout_all));
+    others = at(others, Route::Introspect, post(introspect::introspect));
+    others = at(others, Route::Revoke, post(revoke::revoke));
+    others = at(others, Route::ForwardAuth, any(forward_auth::forward_auth));
+    for path in ["/forward-auth/{*below}", "/auth/forward-auth/{*below}"] {
+        others = others.route(path, any(forward_auth::forward_auth));
+    }
     others = at(others, Route::Healthz, get(health::healthz));
     others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {

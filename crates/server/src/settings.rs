@@ -14,6 +14,8 @@ pub struct ServerSettings {
     pub cors: Cors,
     /// Peers whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The cookie in which GET /forward-auth takes an access token, if in any.
+    pub forward_auth_cookie: Option<String>,
     /// Whether /docs and /openapi.json are there (KY-06).
     pub docs: bool,
     /// Whether only names of this machine are answered to, against DNS rebinding (for the development mode).
@@ -34,6 +36,7 @@ impl Default for ServerSettings {
             verify_invalid_status: 400,
             cors: Cors::List(Vec::new()),
             trusted_proxies: Vec::new(),
+            forward_auth_cookie: None,
             docs: false,
             loopback_hosts_only: false,
             max_in_flight: 8192,

@@ -13,6 +13,7 @@ use store::{Db, meta};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::feed::Feed;
+use crate::names::Names;
 use crate::settings::Settings;
 use crate::throttle::AddressLimits;
 
@@ -53,6 +54,8 @@ pub struct Inner {
     pub(crate) keys: KeyRing,
     pub(crate) index_key: IndexKey,
     pub(crate) addresses: AddressLimits,
+    /// Names of users who come through a proxy.
+    pub(crate) names: Arc<Names>,
     /// Password schemes that occur among the users; dummies cost what one of them costs.
     pub(crate) schemes: ArcSwap<Vec<String>>,
     /// When the database last took a write for a readiness probe; microseconds.
@@ -105,7 +108,8 @@ impl App {
         let now = clock.now();
         let memory = Memory::read_and_update(&db, &settings, now).await?;
         let schemes = load_schemes(&db).await?;
-        let feed = Feed::load(&db, now, memory.longest_access_lifetime).await?;
+        let names = Arc::<Names>::default();
+        let feed = Feed::load(&db, now, memory.longest_access_lifetime, Arc::clone(&names)).await?;
         let legacy_until = settings.tokens.legacy_until.unwrap_or(memory.first_started_at + LEGACY_PERIOD);
         Ok(Self(Arc::new(Inner {
             db,
@@ -116,6 +120,7 @@ impl App {
             counters: Counters::default(),
             keys,
             addresses: AddressLimits::default(),
+            names,
             schemes: ArcSwap::from_pointee(schemes),
             index_key,
             ready_at: AtomicI64::new(i64::MIN),

@@ -4,6 +4,7 @@
 //! changes and not by the number of users.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use store::change::{self, Change, What};
 
 use crate::App;
 use crate::error::Result;
+use crate::names::Names;
 
 /// Entries of the feed that are read at once.
 const PAGE: i64 = 1_000;
@@ -29,6 +31,8 @@ pub struct Feed {
     read_at: AtomicI64,
     /// How long an entry matters.
     horizon: Duration,
+    /// What must be read again once a user has changed.
+    names: Arc<Names>,
 }
 
 #[derive(Default)]
@@ -47,13 +51,18 @@ struct UserState {
 
 impl Feed {
     /// Reads all that matters from the database.
-    pub(crate) async fn load(db: &Db, now: Timestamp, longest_access_lifetime: Duration) -> Result<Self> {
+    pub(crate) async fn load(
+        db: &Db,
+        now: Timestamp,
+        longest_access_lifetime: Duration,
+        names: Arc<Names>,
+    ) -> Result<Self> {
         let horizon = longest_access_lifetime + MARGIN;
         let mut tx = db.read().await?;
         let last_seq = change::last_before(&mut tx, now - horizon).await?;
         drop(tx);
         let recent = RwLock::new(Recent { last_seq, ..Recent::default() });
-        let feed = Self { recent, read_at: AtomicI64::new(now.micros()), horizon };
+        let feed = Self { recent, read_at: AtomicI64::new(now.micros()), horizon, names };
         feed.poll(db, now).await?;
         Ok(feed)
     }
@@ -84,11 +93,20 @@ impl Feed {
         let mut recent = self.recent.write();
         recent.last_seq = recent.last_seq.max(last.seq);
         page.iter().for_each(|change| recent.apply(change, now));
+        drop(recent);
+        page.iter().for_each(|change| self.forget_name(change));
     }
 
     /// Takes in a change that this process has just committed, so that it holds here at once.
     pub(crate) fn apply(&self, change: &Change, now: Timestamp) {
         self.recent.write().apply(change, now);
+        self.forget_name(change);
+    }
+
+    fn forget_name(&self, change: &Change) {
+        if let What::User { id, .. } = change.what {
+            self.names.forget(id);
+        }
     }
 
     /// How old our knowledge is.
@@ -180,7 +198,8 @@ mod tests {
     }
 
     fn feed() -> Feed {
-        Feed { recent: RwLock::default(), read_at: AtomicI64::new(0), horizon: Duration::from_secs(100) }
+        let horizon = Duration::from_secs(100);
+        Feed { recent: RwLock::default(), read_at: AtomicI64::new(0), horizon, names: Arc::default() }
     }
 
     #[test]

@@ -11,12 +11,16 @@
 mod app;
 mod caller;
 pub mod clock;
+pub mod credential;
 mod error;
 pub mod feed;
+pub mod forward_auth;
 pub mod health;
 pub mod import;
+pub mod introspection;
 pub mod login;
 pub mod logout;
+mod names;
 pub mod refresh;
 pub mod register;
 pub mod session;

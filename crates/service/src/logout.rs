@@ -70,8 +70,7 @@ async fn spend(app: &App, caller: &Caller, claims: &Claims) -> Result<(SessionId
 /// # Errors
 /// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Unavailable`].
 pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId> {
-    verify::verify(app, caller, text).await?;
-    let claims = token::read(app, text, caller.now).map_err(Error::token)?;
+    let claims = verify::check(app, caller, text).await?;
     end_all(app, caller, claims.user_id).await?;
     Ok(claims.user_id)
 }

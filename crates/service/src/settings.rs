@@ -5,6 +5,8 @@ use std::time::Duration;
 use domain::password::{PasswordPolicy, PolicyChecks};
 use domain::time::Timestamp;
 
+use crate::credential::ServiceCredential;
+
 /// Everything the use cases are told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,6 +18,8 @@ pub struct Settings {
     pub throttle: bool,
     /// Within this time a change made elsewhere is seen here.
     pub revocation_bound: Duration,
+    /// The other services that may ask about tokens.
+    pub services: Vec<ServiceCredential>,
     /// Beyond this age of the feed no access token is judged.
     pub feed_max_staleness: Duration,
 }
@@ -49,6 +53,7 @@ impl Default for Settings {
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             throttle: true,
             revocation_bound: Duration::from_secs(1),
+            services: Vec::new(),
             feed_max_staleness: Duration::from_secs(60),
         }
     }

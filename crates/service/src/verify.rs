@@ -15,11 +15,17 @@ use crate::{App, Caller};
 /// # Errors
 /// [`Kind::TokenInvalid`] when it is not; [`Kind::Unavailable`] when that cannot be told.
 pub async fn verify(app: &App, caller: &Caller, text: &str) -> Result<()> {
+    check(app, caller, text).await.map(drop)
+}
+
+/// The claims of a token, access or refresh, that is good.
+pub(crate) async fn check(app: &App, caller: &Caller, text: &str) -> Result<Claims> {
     let claims = token::read(app, text, caller.now).map_err(Error::token)?;
     match claims.token_type {
-        TokenType::Access => access(app, caller, &claims).await,
-        TokenType::Refresh => refresh(app, caller, &claims).await,
+        TokenType::Access => access(app, caller, &claims).await?,
+        TokenType::Refresh => refresh(app, caller, &claims).await?,
     }
+    Ok(claims)
 }
 
 /// Who a good access token speaks for.

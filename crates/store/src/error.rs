@@ -59,9 +59,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same request may succeed when tried again later, with nothing changed: worth a 503 and Retry-After.
+    /// Whether the same request may succeed when tried again later or at another replica, with nothing changed: worth a 503
+    /// and Retry-After.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy | Self::Unavailable(_))
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::Closed)
     }
 
     /// An [`Error::Unavailable`] with a cause of our own.

@@ -112,6 +112,7 @@ fn settings(config: &Config) -> ServerSettings {
         },
         trusted_proxies: config.trusted_proxies.clone(),
         docs: config.docs,
+        forward_auth_cookie: config.services.cookie.clone(),
         loopback_hosts_only: config.mode == Mode::Dev,
         ..ServerSettings::default()
     }

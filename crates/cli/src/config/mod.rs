@@ -14,6 +14,7 @@ mod file;
 mod problem;
 mod reader;
 pub(crate) mod secret;
+mod services;
 mod settings;
 mod show;
 mod sources;

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::problem::Problem;
 use super::reader::Reader;
+use super::services::{self, Services};
 use super::value::{Deadline, Origins};
 use super::{Mode, Needs, secret};
 
@@ -31,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) origins: Origins,
     pub(crate) docs: bool,
+    pub(crate) services: Services,
     pub(crate) log: Log,
     pub(crate) hash: Hash,
     pub(crate) worker_threads: usize,
@@ -103,6 +105,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         origins: reader.origins("CORS_ALLOWED_ORIGINS"),
         docs: reader.switch("DOCS"),
+        services: services::settle(reader),
         log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },
         hash: Hash {
             threads: reader.count("HASH_THREADS"),

@@ -152,6 +152,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Passwords and guessing", &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "THROTTLE", "TRUSTED_PROXIES"]),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
+    ("Other services and proxies", &["SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"]),
     ("Logs", &["LOG_FORMAT", "LOG_LEVEL"]),
     (
         "Tuning",
@@ -309,6 +310,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Switch,
         ("on", "off"),
         "Whether /openapi.json and the API documentation at /docs are served.",
+    ),
+    row(
+        "SERVICE_CREDENTIALS",
+        Kind::SecretList,
+        "",
+        "The services that may call /introspect/ and /revoke/: `name:secret`, separated by spaces. Secrets are random and \
+         have at least 32 characters.",
+    ),
+    row(
+        "FORWARD_AUTH_COOKIE",
+        Kind::Text,
+        "",
+        "The cookie in which /forward-auth takes an access token where there is no Authorization header. Without it \
+         cookies are ignored.",
     ),
     row(
         "LOG_FORMAT",

@@ -35,6 +35,24 @@ pub(crate) fn read<'a, const N: usize>(
     Ok(values)
 }
 
+/// The fields `names`, each at most once (RFC 6749 section 3.2).
+///
+/// # Errors
+/// When one of them is repeated, or there are too many fields.
+pub(crate) fn read_once<'a, const N: usize>(
+    body: &[u8],
+    names: [&str; N],
+) -> Result<[Value<'a>; N], &'static str> {
+    for wanted in names {
+        let text = String::from_utf8_lossy(body);
+        let same = |pair: &&str| decode(pair.split_once('=').unwrap_or((pair, "")).0) == wanted;
+        if text.split('&').filter(same).count() > 1 {
+            return Err("A parameter is repeated.");
+        }
+    }
+    read(body, names)
+}
+
 fn decode(text: &str) -> String {
     let bytes = percent::decode(text.replace('+', " ").as_bytes());
     String::from_utf8(bytes).unwrap_or_else(|fault| String::from_utf8_lossy(fault.as_bytes()).into_owned())

@@ -15,6 +15,19 @@ pub(crate) fn decode(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Text as its UTF-8 bytes, all but the unreserved characters of RFC 3986 section 2.3 escaped.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
@@ -28,5 +41,12 @@ mod tests {
         assert_eq!(decode(b"%41%4a%zz%4%"), b"AJ%zz%4%");
         assert_eq!(decode(b"%2541"), b"%41");
         assert_eq!(decode(b""), b"");
+    }
+
+    #[test]
+    fn all_but_plain_characters_are_escaped() {
+        assert_eq!(encode("ann.b-c_d~9"), "ann.b-c_d~9");
+        assert_eq!(encode("a@b+c d%é\r\n"), "a%40b%2Bc%20d%25%C3%A9%0D%0A");
+        assert_eq!(decode(encode("ж@+ %").as_bytes()), "ж@+ %".as_bytes());
     }
 }

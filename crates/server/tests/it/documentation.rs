@@ -27,13 +27,16 @@ async fn document_and_router_agree() {
     let documented: Vec<&str> = paths.keys().map(String::as_str).collect();
     // Pages for people are no API.
     let routes = [
+        "/forward-auth",
         "/healthz",
+        "/introspect/",
         "/login/",
         "/logout/",
         "/logout/all/",
         "/readyz",
         "/refresh/",
         "/register/",
+        "/revoke/",
         "/sessions/",
         "/sessions/{id}/",
         "/verify/",

@@ -12,5 +12,6 @@ mod logs;
 mod metrics;
 mod paths;
 mod register;
+mod services;
 mod serving;
 mod sessions;

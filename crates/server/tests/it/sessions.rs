@@ -119,8 +119,15 @@ async fn logging_out_everywhere_ends_all_sessions_of_the_user_for_good() {
 }
 
 /// Every route for users alone: one that is new belongs here, and a test compares the list with the document.
-const FOR_USERS: [(&str, &str); 2] =
-    [("GET", "/sessions/"), ("DELETE", "/sessions/00000000000000000000000000000000/")];
+const FOR_USERS: [(&str, &str); 7] = [
+    ("GET", "/sessions/"),
+    ("DELETE", "/sessions/00000000000000000000000000000000/"),
+    ("GET", "/forward-auth"),
+    ("POST", "/forward-auth"),
+    ("PUT", "/forward-auth"),
+    ("PATCH", "/forward-auth"),
+    ("DELETE", "/forward-auth"),
+];
 
 // TK-03, TK-13: no credentials, bad ones, a refresh token, an ended session.
 #[tokio::test]
