@@ -299,7 +299,7 @@ fn binary() -> PathBuf {
 }
 
 /// The binary, ended by the kernel when this test dies without cleaning up (util-linux's setpriv; plain without it).
-fn bound_to_parent(binary: &Path) -> Command {
+pub fn bound_to_parent(binary: &Path) -> Command {
     if !Path::new("/usr/bin/setpriv").is_file() {
         return Command::new(binary);
     }
@@ -310,7 +310,7 @@ fn bound_to_parent(binary: &Path) -> Command {
 
 /// A loopback port that nobody uses: below the range that the kernel takes for outgoing connections, and in a range of
 /// this test process's own.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 20_000 + (std::process::id() % 500) as u16 * 20;
     (0..20)

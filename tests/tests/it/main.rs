@@ -25,6 +25,7 @@ mod foreign;
 mod history;
 mod hostile;
 mod overload;
+mod proxies;
 mod refresh_race;
 mod replay;
 mod revocation;
