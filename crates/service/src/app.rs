@@ -1,6 +1,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -60,6 +60,8 @@ pub struct Inner {
     pub(crate) schemes: ArcSwap<Vec<String>>,
     /// When the database last took a write for a readiness probe; microseconds.
     pub(crate) ready_at: AtomicI64,
+    /// Whether the service has been told to stop.
+    pub(crate) leaving: AtomicBool,
     /// Tokens issued before this second are refused.
     pub(crate) tokens_not_before: i64,
     /// Until when tokens of the replaced service are taken.
@@ -123,6 +125,7 @@ impl App {
             names,
             schemes: ArcSwap::from_pointee(schemes),
             index_key,
+            leaving: AtomicBool::new(false),
             ready_at: AtomicI64::new(i64::MIN),
             tokens_not_before: memory.tokens_not_before,
             legacy_until,

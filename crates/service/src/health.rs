@@ -16,6 +16,9 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`crate::Kind::Unavailable`] with what is missing.
 pub async fn ready(app: &App) -> Result<()> {
+    if app.leaving.load(Relaxed) {
+        return Err(Error::unavailable(Duration::from_secs(5), "The service is stopping."));
+    }
     let now = app.clock.now();
     if now.since(Timestamp::from_micros(app.ready_at.load(Relaxed))) >= REMEMBERED {
         app.db.check_writable().await?;
@@ -25,4 +28,9 @@ pub async fn ready(app: &App) -> Result<()> {
         return Err(Error::unavailable(Duration::from_secs(5), "The feed of changes is stale."));
     }
     Ok(())
+}
+
+/// From now on the service says that it is not ready, and answers everything else.
+pub fn leave(app: &App) {
+    app.leaving.store(true, Relaxed);
 }

@@ -107,7 +107,7 @@ fn nginx() -> Proxied {
              events {{ worker_connections 128; }}\nhttp {{ access_log off; {places}\n{text}\n}}\n"
         );
         fs::write(folder.join("nginx.conf"), whole).expect("a configuration");
-        let mut command = bound_to_parent(&PathBuf::from("nginx"));
+        let mut command = bound_to_parent(&program("nginx"));
         command.arg("-p").arg(folder).args(["-e", "stderr", "-c", "nginx.conf"]);
         command
     })
@@ -117,7 +117,7 @@ fn caddy() -> Proxied {
     start("Caddyfile", |folder, text| {
         let whole = format!("{{\n\tadmin off\n\tauto_https off\n}}\n{text}");
         fs::write(folder.join("Caddyfile"), whole).expect("a configuration");
-        let mut command = bound_to_parent(&PathBuf::from("caddy"));
+        let mut command = bound_to_parent(&program("caddy"));
         command.args(["run", "--adapter", "caddyfile", "--config"]).arg(folder.join("Caddyfile"));
         command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
         command
@@ -191,8 +191,14 @@ fn check(proxied: &Proxied) {
     assert_eq!(send("GET", "/shop", &[("authorization", &bearer)], b"").status, 401);
 }
 
-fn installed(program: &str) -> bool {
-    let found = Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
+/// Where Debian puts it; `/usr/sbin` is not on everybody's path.
+fn program(name: &str) -> PathBuf {
+    let place = Path::new("/usr/sbin").join(name);
+    if place.is_file() { place } else { PathBuf::from(name) }
+}
+
+fn installed(name: &str) -> bool {
+    let found = Command::new(program(name)).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok()
 }
 

@@ -119,3 +119,19 @@ fn a_restart_keeps_sessions() {
     assert_eq!(service.refresh(&spent.refresh).status, 401, "spent before the restart");
     assert_eq!(service.refresh(&successor).status, 401, "and its reuse has ended the session");
 }
+
+// A proxy that asks /readyz has time to turn elsewhere.
+#[test]
+fn a_service_that_stops_says_so_first_and_answers_on() {
+    let _turn = turn::beside_others();
+    let mut service = Process::start(&[("SHUTDOWN_DELAY", "3s")]);
+    service.register("reader", PASSWORD);
+    let pair = service.login("reader", PASSWORD);
+    service.ask_to_end();
+    let mut ready = service.client();
+    wait::until("it is not ready any more", Duration::from_secs(30), || ready.get("/readyz").status == 503);
+    let mut client = service.client();
+    assert_eq!(client.get("/healthz").status, 200);
+    assert_eq!(service.verify(&pair.access), 200, "new connections are still taken");
+    assert!(service.await_end(Duration::from_secs(60)).success());
+}

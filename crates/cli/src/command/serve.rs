@@ -40,9 +40,9 @@ pub(super) fn run(inputs: &Inputs, mode: Mode, adopt_dev_database: bool) -> anyh
 }
 
 async fn serve(mut config: Config, adopt_dev_database: bool) -> anyhow::Result<()> {
-    let shutdown = CancellationToken::new();
+    let (told, shutdown) = (CancellationToken::new(), CancellationToken::new());
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    tokio::spawn(stop_on(signals, shutdown.clone()));
+    tokio::spawn(stop_on(signals, told.clone()));
     let listener = listen("BIND", config.bind).await?;
     let app = open(&mut config, adopt_dev_database).await?;
     let router = server::router(app.clone(), settings(&config));
@@ -51,6 +51,7 @@ async fn serve(mut config: Config, adopt_dev_database: bool) -> anyhow::Result<(
         let (router, stopped) = (server::metrics_router(app.clone(), &router), shutdown.clone());
         tokio::spawn(async move { server::serve(metrics, router, Limits::default(), stopped).await });
     }
+    tokio::spawn(leave(app.clone(), config.shutdown_delay, told, shutdown.clone()));
     let worker = tokio::spawn(worker::run(app.clone()));
     // A service does not stop because nobody reads its output.
     _ = print(&start_line(&config, &listener)?);
@@ -79,8 +80,16 @@ async fn open(config: &mut Config, adopt_dev_database: bool) -> anyhow::Result<A
     start::app(config, db, config.keys.signing.as_ref(), clock).await
 }
 
+/// Once it is told to stop, the service says that it is not ready, and answers on until proxies have heard it.
+async fn leave(app: App, delay: Duration, told: CancellationToken, shutdown: CancellationToken) {
+    told.cancelled().await;
+    service::health::leave(&app);
+    tokio::time::sleep(delay).await;
+    shutdown.cancel();
+}
+
 /// Cancels at the first signal; ends the process at the second.
-async fn stop_on([mut terminate, mut interrupt]: [Signal; 2], shutdown: CancellationToken) {
+async fn stop_on([mut terminate, mut interrupt]: [Signal; 2], told: CancellationToken) {
     for first in [true, false] {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -88,7 +97,7 @@ async fn stop_on([mut terminate, mut interrupt]: [Signal; 2], shutdown: Cancella
         }
         if first {
             tracing::info!(event = "stopping", "stopping: requests in work are finished first");
-            shutdown.cancel();
+            told.cancel();
         }
     }
     tracing::warn!(event = "stopped", "stopped at once, at the second signal");

@@ -161,6 +161,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "HASH_QUEUE",
             "HASH_MAX_WAIT",
             "WORKER_THREADS",
+            "SHUTDOWN_DELAY",
             "COMMIT_BATCH",
             "REVOCATION_BOUND",
             "FEED_MAX_STALENESS",
@@ -351,6 +352,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How long a password may wait to be hashed; beyond it the answer is 503.",
     ),
     row("WORKER_THREADS", cores(256), "cores", "Threads that serve the network."),
+    row(
+        "SHUTDOWN_DELAY",
+        duration(Duration::ZERO, HOUR),
+        "0s",
+        "How long the service answers on after SIGTERM, with /readyz at 503, so that a proxy has sent it no more requests \
+         when it stops. A little more than the proxy's health check interval.",
+    ),
     row(
         "COMMIT_BATCH",
         count(1, 10_000),
