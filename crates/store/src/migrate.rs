@@ -31,12 +31,20 @@ struct Migration {
     compatible_from: i64,
 }
 
-const SQLITE: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../migrations/sqlite/0001_initial.sql"),
-    compatible_from: 1,
-}];
+const SQLITE: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../migrations/sqlite/0001_initial.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 2,
+        name: "signing_keys",
+        sql: include_str!("../migrations/sqlite/0002_signing_keys.sql"),
+        compatible_from: 1,
+    },
+];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY NOT NULL, \
     name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
