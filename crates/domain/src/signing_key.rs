@@ -96,6 +96,11 @@ impl Life {
         self.retired_at.map(|at| at + longest + MARGIN)
     }
 
+    /// Of keys that were retired before this moment every token has died at `now`.
+    pub fn expired_if_retired_before(now: Timestamp, longest: Duration) -> Timestamp {
+        now - longest - MARGIN
+    }
+
     /// Whether its signatures are good (TK-10). Also before it signs: another replica's clock may be ahead.
     pub fn checks(&self, now: Timestamp, longest: Duration) -> bool {
         self.dropped_at.is_none() && self.checks_until(longest).is_none_or(|end| now < end)

@@ -115,7 +115,13 @@ impl Keys {
     }
 
     /// Signs a token of this purpose. `None` when there is no key to sign with.
-    pub(crate) fn sign(&self, purpose: Purpose, kind: TokenKind, payload: &[u8], now: Timestamp) -> Option<String> {
+    pub(crate) fn sign(
+        &self,
+        purpose: Purpose,
+        kind: TokenKind,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Option<String> {
         if self.shared_signs {
             return Some(self.shared.sign(payload));
         }
@@ -158,10 +164,13 @@ impl Ring {
     ) -> (Self, Vec<String>) {
         let (mut by_id, mut closed) = (HashMap::new(), Vec::new());
         for row in stored.iter().filter(|row| row.life.dropped_at.is_none()) {
-            let known = before.and_then(|ring| ring.by_id.get(&row.id)).filter(|held| held.purpose == row.purpose);
+            let known =
+                before.and_then(|ring| ring.by_id.get(&row.id)).filter(|held| held.purpose == row.purpose);
             let key = known.map(|held| Arc::clone(&held.key)).or_else(|| open(sealing, row).map(Arc::new));
             match key {
-                Some(key) => _ = by_id.insert(row.id.clone(), Held { key, purpose: row.purpose, life: row.life }),
+                Some(key) => {
+                    _ = by_id.insert(row.id.clone(), Held { key, purpose: row.purpose, life: row.life })
+                }
                 None => closed.push(row.id.clone()),
             }
         }

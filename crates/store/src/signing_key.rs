@@ -33,8 +33,8 @@ const RECALL: &str = "UPDATE signing_keys SET retired_at = NULL \
 const ACTIVATE: &str = "UPDATE signing_keys SET active_from = $1 WHERE kid = $2 AND dropped_at IS NULL";
 const DROP: &str =
     "UPDATE signing_keys SET dropped_at = $1, sealed = $2 WHERE kid = $3 AND dropped_at IS NULL";
-const PURGE: &str =
-    "DELETE FROM signing_keys WHERE dropped_at < $1 OR (dropped_at IS NULL AND retired_at < $2)";
+const PURGE: &str = "DELETE FROM signing_keys \
+    WHERE purpose = $1 AND (dropped_at < $2 OR (dropped_at IS NULL AND retired_at < $3))";
 
 /// Every statement of this file.
 pub const STATEMENTS: &[&str] = &[LIST, INSERT, RETIRE, RECALL, ACTIVATE, DROP, PURGE];
@@ -79,9 +79,15 @@ pub async fn drop_key(tx: &mut Tx, key: &StoredKey, now: Timestamp) -> Result<bo
     Ok(dropped > 0)
 }
 
-/// Removes keys dropped before `dropped_before` and keys retired before `retired_before`; answers how many.
-pub async fn purge(tx: &mut Tx, dropped_before: Timestamp, retired_before: Timestamp) -> Result<u64> {
-    tx.execute(PURGE, &[dropped_before.micros().into(), retired_before.micros().into()]).await
+/// Removes keys of a purpose dropped before `dropped_before` or retired before `retired_before`; answers how many.
+pub async fn purge(
+    tx: &mut Tx,
+    purpose: Purpose,
+    dropped_before: Timestamp,
+    retired_before: Timestamp,
+) -> Result<u64> {
+    let times = [dropped_before, retired_before].map(|time| time.micros().into());
+    tx.execute(PURGE, &[purpose.as_str().into(), times[0], times[1]]).await
 }
 
 fn read(row: &Row) -> Result<StoredKey> {

@@ -95,7 +95,7 @@ pub struct SigningKey {
 }
 
 enum Pair {
-    Mac(hmac::Key),
+    Mac(Box<hmac::Key>),
     EdDsa(Ed25519KeyPair, PublicKey),
     Es256(EcdsaKeyPair, PublicKey),
     Rs256(Box<RsaKeyPair>, PublicKey),
@@ -139,7 +139,7 @@ impl SigningKey {
         let bytes = secret.as_bytes();
         let pair = match algorithm {
             Algorithm::Hs256 if bytes.len() < 32 => return Err(KeyFault::Size),
-            Algorithm::Hs256 => Pair::Mac(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
+            Algorithm::Hs256 => Pair::Mac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| KeyFault::Unsound)?;
                 let public = PublicKey::ed25519(pair.public_key().as_ref())?;
