@@ -7,6 +7,7 @@ pub(crate) mod login;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod verify;
+pub(crate) mod well_known;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -17,6 +17,8 @@ use crate::api;
         api::login::login,
         api::refresh::refresh,
         api::verify::verify,
+        api::well_known::jwks,
+        api::well_known::openid_configuration,
         api::health::healthz,
         api::health::readyz,
     ),

@@ -8,7 +8,7 @@ use http::{Method, Request};
 use service::App;
 use tower::Service;
 
-use crate::api::{docs, health, login, refresh, register, verify};
+use crate::api::{docs, health, login, refresh, register, verify, well_known};
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
 use crate::error::Error;
@@ -22,6 +22,8 @@ pub(crate) enum Route {
     Login,
     Refresh,
     Verify,
+    Jwks,
+    OpenIdConfiguration,
     Healthz,
     Readyz,
     OpenApi,
@@ -30,11 +32,13 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
         Self::Register,
+        Self::Jwks,
+        Self::OpenIdConfiguration,
         Self::Healthz,
         Self::Readyz,
         Self::OpenApi,
@@ -49,6 +53,10 @@ impl Route {
             Self::Login => &["/login/", "/login", "/auth/login/", "/auth/login"],
             Self::Refresh => &["/refresh/", "/refresh", "/auth/refresh/", "/auth/refresh"],
             Self::Verify => &["/verify/", "/verify", "/auth/verify/", "/auth/verify"],
+            Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
+            Self::OpenIdConfiguration => {
+                &["/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"]
+            }
             Self::Healthz => &["/healthz"],
             Self::Readyz => &["/readyz"],
             Self::OpenApi => &["/openapi.json"],
@@ -63,6 +71,11 @@ impl Route {
             [first, ..] => first,
             [] => "unknown",
         }
+    }
+
+    /// Whether what it answers is for the pages of every origin to read: it is public, and says nothing of the client.
+    pub(crate) const fn is_public(self) -> bool {
+        matches!(self, Self::Jwks | Self::OpenIdConfiguration)
     }
 
     /// The route of a path.
@@ -81,6 +94,8 @@ impl Route {
 pub fn router(app: App, settings: ServerSettings) -> Edge {
     let api = Api::new(app, settings.clone());
     let mut others = Router::new();
+    others = at(others, Route::Jwks, get(well_known::jwks));
+    others = at(others, Route::OpenIdConfiguration, get(well_known::openid_configuration));
     others = at(others, Route::Healthz, get(health::healthz));
     others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {
@@ -114,9 +129,13 @@ impl Routes {
             Route::Refresh => Box::pin(refresh::refresh(api, context, request)).await,
             Route::Login => Box::pin(login::login(api, context, request)).await,
             Route::Register => Box::pin(register::register(api, context, request)).await,
-            Route::Healthz | Route::Readyz | Route::OpenApi | Route::Docs | Route::Unknown => {
-                self.other(request).await
-            }
+            Route::Jwks
+            | Route::OpenIdConfiguration
+            | Route::Healthz
+            | Route::Readyz
+            | Route::OpenApi
+            | Route::Docs
+            | Route::Unknown => self.other(request).await,
         }
     }
 

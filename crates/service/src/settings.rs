@@ -59,6 +59,8 @@ pub struct KeySettings {
     pub profile: TokenProfile,
     /// How keys follow one another.
     pub rotation: Rotation,
+    /// Whether a stored key that cannot be opened forbids the start. Only a command that is to end such keys goes on without.
+    pub require_all: bool,
 }
 
 /// The end of the bridge from the shared secret to public keys.
@@ -95,6 +97,7 @@ impl Default for KeySettings {
                 interval: Some(Duration::from_secs(90 * DAY)),
                 publish_ahead: Duration::from_secs(60 * 60),
             },
+            require_all: true,
         }
     }
 }

@@ -83,7 +83,7 @@ pub(crate) async fn prepare(
     }
     let snapshot = Snapshot::read(db).await?;
     let (ring, closed) = Ring::build(snapshot.version, snapshot.longest, &snapshot.keys, sealing, None);
-    if !closed.is_empty() {
+    if !closed.is_empty() && keys.require_all {
         return Err(Error::conflict(format!(
             "KEY_ENCRYPTION_KEY does not open the stored signing keys {}: give the key that sealed them, or end them with \
              `bookstore-auth key drop`.",

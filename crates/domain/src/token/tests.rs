@@ -344,10 +344,11 @@ fn only_one_json_object_is_a_payload() {
 fn any_claims() -> impl Strategy<Value = Claims> {
     let times = (0..=LAST_SECOND, 0..=LAST_SECOND, prop::option::of(0..=LAST_SECOND));
     let kind = prop_oneof![Just(TokenType::Access), Just(TokenType::Refresh)];
-    let names = (prop::option::of(any::<String>()), prop::collection::vec(any::<String>(), 0..3));
+    let text = || prop::option::of(any::<String>());
+    let names = (text(), prop::collection::vec(any::<String>(), 0..3), text(), text());
     let ids = ("\\PC{1,60}", 1..=i64::MAX, prop::option::of(any::<[u8; 16]>()));
     (kind, times, ids, names).prop_map(
-        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience))| Claims {
+        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience, subject, client))| Claims {
             token_type,
             expires_at: exp,
             issued_at: iat,
@@ -357,6 +358,7 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             session: sid.map(SessionId::from_bytes),
             issuer,
             audience,
+            standard: Standard { subject, client },
         },
     )
 }

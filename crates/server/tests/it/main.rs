@@ -13,3 +13,4 @@ mod metrics;
 mod paths;
 mod register;
 mod serving;
+mod well_known;
