@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Manage accounts; a running server follows within a second
     #[command(subcommand)]
     User(User),
+    /// Manage the keys that sign tokens (SIGNING_ALG other than HS256); running servers follow within a second
+    #[command(subcommand)]
+    Key(Key),
     /// Copy the database to a file, also while the service runs
     Backup {
         /// The file to write; it must not exist yet
@@ -175,6 +178,33 @@ pub(crate) struct UserDelete {
     /// The name or the id of the account
     #[arg(value_name = "NAME|ID")]
     pub(crate) user: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// List the keys and what each does
+    List {
+        /// Print JSON: {"keys": [..]}
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish the next keys now; they sign after KEY_PUBLISH_AHEAD
+    Rotate,
+    /// In an emergency: end keys at once. All tokens that they signed are refused; another key signs
+    Drop(KeyDrop),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyDrop {
+    /// Ids of the keys, as `key list` shows them
+    #[arg(value_name = "KID", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All keys, also those that sign refresh tokens: everybody must log in again
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,

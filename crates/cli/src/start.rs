@@ -10,11 +10,13 @@ use crypto::hasher::{Hasher, HasherConfig};
 use crypto::jws::KeyRing;
 use crypto::keyed::IndexKey;
 use crypto::password::Params;
+use crypto::seal::SealingKey;
 use crypto::secret::Secret;
 use domain::password::{PasswordPolicy, PolicyChecks};
+use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
-use service::settings::{Settings, TokenSettings};
+use service::settings::{KeySettings, Settings, SharedUntil, TokenProfile, TokenSettings};
 use service::{App, Parts};
 use store::{Db, SqliteOptions, meta, migrate};
 
@@ -86,9 +88,11 @@ pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool, now: Timestamp)
 /// # Errors
 /// When the database cannot be read or written, or there are no threads.
 pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Clock) -> anyhow::Result<App> {
+    let is_shared = key.is_some();
     // Made only where it is needed: the first random byte of a process takes tens of milliseconds.
     let nobodys = key.is_none().then(|| Secret::new(crypto::random::fill::<32>().to_vec()));
     let key = key.or(nobodys.as_ref()).context("a key was given or made")?.as_bytes();
+    let index = config.keys.encryption.as_ref().filter(|_| !is_shared).map_or(key, Secret::as_bytes);
     let fallbacks: Vec<&[u8]> = config.keys.fallbacks.iter().map(Secret::as_bytes).collect();
     let hasher = Hasher::start(HasherConfig {
         threads: config.hash.threads,
@@ -100,14 +104,34 @@ pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Cl
         db,
         hasher: hasher.context("the threads for hashing passwords cannot be started")?,
         keys: KeyRing::hs256(key, &fallbacks),
-        index_key: IndexKey::derive(key, "bookstore-auth index v1"),
-        settings: settings(config),
+        index_key: IndexKey::derive(index, "bookstore-auth index v1"),
+        settings: settings(config, is_shared),
         clock,
     };
     Ok(App::start(parts).await?)
 }
 
-fn settings(config: &Config) -> Settings {
+/// Which keys sign. Without a shared secret none of its tokens is taken.
+fn keys(config: &Config, is_shared: bool) -> KeySettings {
+    let keys = &config.keys;
+    KeySettings {
+        algorithm: keys.algorithm,
+        sealing: keys.encryption.as_ref().map(SealingKey::derive),
+        shared_until: match keys.hs256_until {
+            Deadline::Auto if is_shared => SharedUntil::Auto,
+            Deadline::At(time) if is_shared => SharedUntil::At(time),
+            _ => SharedUntil::Never,
+        },
+        profile: if keys.rfc9068 { TokenProfile::Rfc9068 } else { TokenProfile::SimpleJwt },
+        rotation: Rotation {
+            interval: Some(keys.rotation_interval).filter(|interval| !interval.is_zero()),
+            publish_ahead: keys.publish_ahead,
+        },
+        require_all: !keys.for_repair,
+    }
+}
+
+fn settings(config: &Config, is_shared: bool) -> Settings {
     let tokens = &config.tokens;
     let checks = if config.passwords.full { PolicyChecks::Full } else { PolicyChecks::LengthOnly };
     Settings {
@@ -125,6 +149,7 @@ fn settings(config: &Config) -> Settings {
                 Deadline::At(time) => Some(time),
             },
         },
+        keys: keys(config, is_shared),
         password_policy: PasswordPolicy { min_length: config.passwords.min_length, checks },
         throttle: config.throttle,
         services: config.services.credentials.clone(),
@@ -133,17 +158,33 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The key of the development mode: made at its first start, kept in the data folder for its owner alone, and marked
+/// The file of the development mode's SECRET_KEY.
+pub(crate) const DEV_SECRET: &str = "dev-secret";
+/// The file of its KEY_ENCRYPTION_KEY.
+pub(crate) const DEV_ENCRYPTION: &str = "dev-key-encryption-key";
+
+/// Gives the development mode the keys that are not set.
+///
+/// # Errors
+/// As [`dev_secret`].
+pub(crate) fn fill_in_dev_keys(config: &mut Config) -> anyhow::Result<()> {
+    if config.keys.algorithm.is_public() && config.keys.encryption.is_none() {
+        config.keys.encryption = Some(dev_secret(&config.data_dir, DEV_ENCRYPTION)?);
+    }
+    Ok(())
+}
+
+/// A key of the development mode: made at its first start, kept in the data folder for its owner alone, and marked
 /// so that production refuses it.
 ///
 /// # Errors
 /// When the folder or the file cannot be made or read.
-pub(crate) fn dev_secret(data_dir: &Path) -> anyhow::Result<Secret> {
-    let path = data_dir.join("dev-secret");
+pub(crate) fn dev_secret(data_dir: &Path, name: &str) -> anyhow::Result<Secret> {
+    let path = data_dir.join(name);
     if !path.exists() {
         make_dev_secret(data_dir, &path).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    let stored = secret::from_file(&path).map_err(|problem| Problems(vec![problem]))?;
+    let stored = secret::from_file("the file", &path).map_err(|problem| Problems(vec![problem]))?;
     if !stored.as_bytes().starts_with(secret::DEV_PREFIX.as_bytes()) || stored.len() < secret::MIN_BYTES {
         let what = format!("{} is not a key that the development mode has made.", path.display());
         let mend = "remove the file (tokens signed with it become invalid), or set SECRET_KEY.";
@@ -156,7 +197,7 @@ pub(crate) fn dev_secret(data_dir: &Path) -> anyhow::Result<Secret> {
 /// half written.
 fn make_dev_secret(data_dir: &Path, path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-    let temporary = data_dir.join(format!("dev-secret.{}", hex(&crypto::random::fill::<8>())));
+    let temporary = data_dir.join(format!("dev-key.{}", hex(&crypto::random::fill::<8>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = writeln!(file, "{}{}", secret::DEV_PREFIX, hex(&crypto::random::fill::<32>()))
         .and_then(|()| file.sync_all())
@@ -183,18 +224,22 @@ mod tests {
     fn the_development_key_is_kept_and_marked() {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
-        let key = dev_secret(&data_dir).unwrap();
-        assert_eq!(dev_secret(&data_dir).unwrap(), key);
+        let key = dev_secret(&data_dir, DEV_SECRET).unwrap();
+        assert_eq!(dev_secret(&data_dir, DEV_SECRET).unwrap(), key);
         assert!(secret::fault("SECRET_KEY", &key, true).is_some());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&data_dir), mode(&data_dir.join("dev-secret"))), (0o700, 0o600));
         assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1, "nothing else is left behind");
+        let encryption = dev_secret(&data_dir, DEV_ENCRYPTION).unwrap();
+        assert!(!encryption.is_related_to(&key));
+        assert!(secret::encryption_fault(&encryption, [].into_iter(), Mode::Serve).is_some());
+        assert!(secret::encryption_fault(&encryption, [].into_iter(), Mode::Dev).is_none());
     }
 
     #[test]
     fn a_damaged_development_key_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("dev-secret"), "dev-only-").unwrap();
-        assert!(dev_secret(folder.path()).unwrap_err().is::<Problems>());
+        assert!(dev_secret(folder.path(), DEV_SECRET).unwrap_err().is::<Problems>());
     }
 }

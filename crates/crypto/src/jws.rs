@@ -1,5 +1,8 @@
 //! Compact JWS (RFC 7515) with a fixed set of keys: the token check of the product.
 //!
+//! [`KeyRing`] is the shared secret (HS256, no key ids). [`SigningKey`] is a key of our own, for EdDSA, ES256, RS256 or
+//! HS256; a token for it is taken apart by [`Unverified`], the caller finds the key by its id in memory, and the key checks.
+//!
 //! A key has one algorithm, and the header must name exactly that (RFC 8725 section 3.1); nothing in a token ever
 //! supplies a key. The parser takes one spelling of a token only (TK-11), the signature is compared in constant time,
 //! and the payload is not looked at before the signature is known to be right. Keys are prepared once. A check costs
@@ -14,6 +17,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
 mod header;
+mod key;
+mod public;
+mod unverified;
+
+pub use key::{Algorithm, KeyFault, SigningKey, TokenKind, generate};
+pub use public::{PublicKey, thumbprint};
+pub use unverified::Unverified;
 
 /// Longest token that is looked at, in bytes (TK-11).
 pub const MAX_TOKEN: usize = 16 * 1024;

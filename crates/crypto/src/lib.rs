@@ -9,6 +9,7 @@
 //! | [`keyed`] | digests under a key derived from the secret, plain SHA-256, constant-time comparison |
 //! | [`random`] | the one source of randomness |
 //! | [`secret`] | bytes that are not printed and are wiped |
+//! | [`seal`] | private keys as they lie in a database |
 //!
 //! # How to add a stored hash format
 //! 1. A variant of `password::scheme::Scheme` with its costs, its text form and its ceiling.
@@ -16,7 +17,8 @@
 //! 3. Vectors made by the real foreign program in `tests/stored_hashes.rs`.
 //!
 //! # How to add a signature algorithm
-//! A variant of the key enum in [`jws`], with its `alg` name, signing and checking. One key has one algorithm.
+//! A variant of [`jws::Algorithm`] and of the pair in `jws/key.rs`, with signing; how others check in `jws/public.rs`; a known
+//! answer in `self_test`. One key has one algorithm.
 #![warn(missing_docs)]
 
 pub mod hasher;
@@ -24,6 +26,7 @@ pub mod jws;
 pub mod keyed;
 pub mod password;
 pub mod random;
+pub mod seal;
 pub mod secret;
 mod self_test;
 

@@ -10,6 +10,7 @@
 //! | [`user`] | ids, user names and their canonical keys, e-mail addresses |
 //! | [`password`] | the text that is hashed, and what a new one must satisfy |
 //! | [`session`] | a login, and what presenting one of its refresh tokens means |
+//! | [`signing_key`] | when a key is published, signs, checks and goes |
 //! | [`throttle`] | growing delays after failed logins |
 //! | [`token`] | the claims of a token, strictly read |
 //!
@@ -20,6 +21,7 @@
 pub mod field;
 pub mod password;
 pub mod session;
+pub mod signing_key;
 pub mod throttle;
 pub mod time;
 pub mod token;

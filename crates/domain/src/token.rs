@@ -64,6 +64,30 @@ pub struct Claims {
     pub issuer: Option<String>,
     /// `aud`, one or several. A value that is neither string nor list of strings counts as none.
     pub audience: Vec<String>,
+    /// `sub` and `client_id`, which the profile of RFC 9068 (section 2.2) has.
+    pub standard: Standard,
+}
+
+/// The claims of RFC 9068 that SimpleJWT does not have. A value that is no string counts as none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Standard {
+    /// `sub`: the user id as a text.
+    pub subject: Option<String>,
+    /// `client_id`.
+    pub client: Option<String>,
+}
+
+impl Standard {
+    /// The claims of a token of this user for this client.
+    pub fn of(user: UserId, client: &str) -> Self {
+        Self { subject: Some(user.to_string()), client: Some(client.to_owned()) }
+    }
+
+    /// Whether both are there and `sub` is the user (TK-04).
+    pub fn is_complete_for(&self, user: UserId) -> bool {
+        self.subject.as_deref() == Some(user.to_string().as_str())
+            && self.client.as_deref().is_some_and(|client| !client.is_empty())
+    }
 }
 
 /// Why a token is refused. The words are SimpleJWT's, which clients read.
@@ -134,7 +158,7 @@ impl Claims {
         check_times(Some(self.issued_at), self.not_before, Some(self.expires_at), now)
     }
 
-    /// The payload: compact JSON, members in SimpleJWT's order, then `sid`, `iss`, `aud` where present.
+    /// The payload: compact JSON, members in SimpleJWT's order, then `sid`, `iss`, `aud`, `sub`, `client_id` where present.
     pub fn to_json(&self) -> Vec<u8> {
         write::payload(self)
     }

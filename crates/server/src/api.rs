@@ -13,6 +13,7 @@ pub(crate) mod revoke;
 pub(crate) mod session;
 mod time;
 pub(crate) mod verify;
+pub(crate) mod well_known;
 
 use serde::Serialize;
 use utoipa::ToSchema;

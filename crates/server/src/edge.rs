@@ -187,6 +187,7 @@ impl Inner {
         let elapsed = asked.started.elapsed();
         self.metrics.record(asked.route, response.status(), elapsed);
         log(&asked, response.status().as_u16(), elapsed.as_micros());
+        let policy = if asked.route.is_public() { &cors::Policy::Any } else { &self.policy };
         let Asked { method, id, origin, https, preflight, .. } = asked;
         if preflight && response.status().is_success() {
             headers::preflight(id, response.headers_mut());
@@ -194,7 +195,7 @@ impl Inner {
             headers::secure(id, https, response.headers_mut());
         }
         if let Some(origin) = &origin {
-            self.policy.apply(&method, origin, response.headers_mut());
+            policy.apply(&method, origin, response.headers_mut());
         }
         response
     }
@@ -227,8 +228,11 @@ async fn guard<F: Future<Output = Response>>(mut answer: Pin<&mut F>, time: Dura
 fn log(asked: &Asked, status: u16, elapsed: u128) {
     let id = asked.id.to_str().unwrap_or_default();
     let method = if asked.method.as_str().len() <= 7 { asked.method.as_str() } else { "other" };
-    let quiet = status < 300
-        && matches!(asked.route, Route::Verify | Route::ForwardAuth | Route::Healthz | Route::Readyz);
+    let checks = matches!(
+        asked.route,
+        Route::Verify | Route::ForwardAuth | Route::Jwks | Route::Healthz | Route::Readyz
+    );
+    let quiet = status < 300 && checks;
     if quiet {
         tracing::debug!(
             request.id = id, http.method = method, http.route = asked.route.template(), http.status = status,

@@ -25,6 +25,8 @@ use crate::api;
         api::introspect::introspect,
         api::revoke::revoke,
         api::forward_auth::forward_auth,
+        api::well_known::jwks,
+        api::well_known::openid_configuration,
         api::health::healthz,
         api::health::readyz,
     ),

@@ -10,6 +10,7 @@ use tower::Service;
 
 use crate::api::{
     docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, verify,
+    well_known,
 };
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
@@ -31,6 +32,8 @@ pub(crate) enum Route {
     Introspect,
     Revoke,
     ForwardAuth,
+    Jwks,
+    OpenIdConfiguration,
     Healthz,
     Readyz,
     OpenApi,
@@ -39,7 +42,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -51,6 +54,8 @@ impl Route {
         Self::Introspect,
         Self::Revoke,
         Self::ForwardAuth,
+        Self::Jwks,
+        Self::OpenIdConfiguration,
         Self::Healthz,
         Self::Readyz,
         Self::OpenApi,
@@ -76,6 +81,10 @@ impl Route {
             Self::ForwardAuth => {
                 &["/forward-auth", "/forward-auth/", "/auth/forward-auth", "/auth/forward-auth/"]
             }
+            Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
+            Self::OpenIdConfiguration => {
+                &["/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"]
+            }
             Self::Healthz => &["/healthz"],
             Self::Readyz => &["/readyz"],
             Self::OpenApi => &["/openapi.json"],
@@ -90,6 +99,11 @@ impl Route {
             [first, ..] => first,
             [] => "unknown",
         }
+    }
+
+    /// Whether what it answers is for the pages of every origin to read: it is public, and says nothing of the client.
+    pub(crate) const fn is_public(self) -> bool {
+        matches!(self, Self::Jwks | Self::OpenIdConfiguration)
     }
 
     /// The route of a path.
@@ -136,6 +150,8 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     for path in ["/forward-auth/{*below}", "/auth/forward-auth/{*below}"] {
         others = others.route(path, any(forward_auth::forward_auth));
     }
+    others = at(others, Route::Jwks, get(well_known::jwks));
+    others = at(others, Route::OpenIdConfiguration, get(well_known::openid_configuration));
     others = at(others, Route::Healthz, get(health::healthz));
     others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {

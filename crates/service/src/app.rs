@@ -8,11 +8,12 @@ use crypto::hasher::Hasher;
 use crypto::jws::KeyRing;
 use crypto::keyed::IndexKey;
 use domain::time::Timestamp;
-use store::{Db, meta};
+use store::{Db, Tx, meta};
 
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::feed::Feed;
+use crate::keyring::Keys;
 use crate::names::Names;
 use crate::settings::Settings;
 use crate::throttle::AddressLimits;
@@ -23,7 +24,7 @@ pub struct Parts {
     pub db: Db,
     /// The threads that hash passwords.
     pub hasher: Hasher,
-    /// The keys that sign and verify tokens.
+    /// The shared secret; whether it signs and counts is said by the settings.
     pub keys: KeyRing,
     /// Chooses slots and dummies by name, so that nobody outside can foresee them.
     pub index_key: IndexKey,
@@ -51,7 +52,7 @@ pub struct Inner {
     pub feed: Feed,
     /// What happened so far, for metrics.
     pub counters: Counters,
-    pub(crate) keys: KeyRing,
+    pub(crate) keys: Keys,
     pub(crate) index_key: IndexKey,
     pub(crate) addresses: AddressLimits,
     /// Names of users who come through a proxy.
@@ -87,6 +88,8 @@ pub struct Counters {
     pub reuses: AtomicU64,
     /// Tokens of the replaced service that were taken.
     pub legacy_tokens: AtomicU64,
+    /// Tokens of the shared secret that were taken while public keys sign.
+    pub shared_key_tokens: AtomicU64,
 }
 
 impl Deref for App {
@@ -104,12 +107,13 @@ impl App {
     /// Reads what the installation remembers and the feed of changes, and is ready to answer.
     ///
     /// # Errors
-    /// When the database cannot be read or written.
+    /// When the database cannot be read or written, or a stored signing key cannot be opened.
     pub async fn start(parts: Parts) -> Result<Self> {
         let Parts { db, hasher, keys, index_key, settings, clock } = parts;
         let now = clock.now();
         let memory = Memory::read_and_update(&db, &settings, now).await?;
         let schemes = load_schemes(&db).await?;
+        let keys = crate::signing_key::prepare(&db, keys, &settings, now).await?;
         let names = Arc::<Names>::default();
         let feed = Feed::load(&db, now, memory.longest_access_lifetime, Arc::clone(&names)).await?;
         let legacy_until = settings.tokens.legacy_until.unwrap_or(memory.first_started_at + LEGACY_PERIOD);
@@ -145,12 +149,9 @@ impl Memory {
         let mut tx = db.begin().await?;
         let first = meta::set_once(&mut tx, meta::FIRST_STARTED_AT, &now.micros().to_string()).await?;
         let not_before = meta::get(&mut tx, meta::TOKENS_NOT_BEFORE).await?;
-        let longest = meta::get(&mut tx, meta::LONGEST_ACCESS_LIFETIME).await?;
-        let stored = Duration::from_micros(number(meta::LONGEST_ACCESS_LIFETIME, longest.as_deref())?);
-        let longest = settings.tokens.access_lifetime.max(stored);
-        if longest != stored {
-            meta::set(&mut tx, meta::LONGEST_ACCESS_LIFETIME, &longest.as_micros().to_string()).await?;
-        }
+        let tokens = &settings.tokens;
+        let longest = longest(&mut tx, meta::LONGEST_ACCESS_LIFETIME, tokens.access_lifetime).await?;
+        self::longest(&mut tx, meta::LONGEST_REFRESH_LIFETIME, tokens.refresh_lifetime).await?;
         tx.commit().await?;
         Ok(Self {
             first_started_at: Timestamp::from_micros(number(meta::FIRST_STARTED_AT, Some(&first))?),
@@ -158,6 +159,18 @@ impl Memory {
             longest_access_lifetime: longest,
         })
     }
+}
+
+/// Raises a remembered lifetime to the one that is set now, and answers it. Other replicas read their keys again then: they
+/// keep them for as long as tokens live.
+async fn longest(tx: &mut Tx, key: &'static str, set: Duration) -> Result<Duration> {
+    let stored = Duration::from_micros(number(key, meta::get(tx, key).await?.as_deref())?);
+    let longest = set.max(stored);
+    if longest != stored {
+        meta::set(tx, key, &longest.as_micros().to_string()).await?;
+        crate::signing_key::change(tx).await?;
+    }
+    Ok(longest)
 }
 
 /// A number that we wrote ourselves; anything else means that the database is not what we think it is.

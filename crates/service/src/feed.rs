@@ -177,12 +177,14 @@ impl Recent {
     }
 }
 
-/// Reads the feed of a running service to its end; the worker does so all the time.
+/// Reads the feed of a running service to its end, and the signing keys if they have changed; the worker does so all the time.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn poll(app: &App) -> Result<()> {
     let now = app.clock.now();
+    // Keys first: knowledge counts as fresh only when both were read.
+    crate::signing_key::poll(app).await?;
     app.feed.poll(&app.db, now).await
 }
 

@@ -43,7 +43,7 @@ pub async fn refresh(app: &App, caller: &Caller, text: &str) -> Result<Refreshed
         match step {
             Step::Give(session) => {
                 tx.commit().await?;
-                return Ok(give(app, &session, caller.now));
+                return give(app, &session, caller.now);
             }
             Step::Again => {}
             Step::Reuse(id, user) => return Err(reused(app, caller, tx, id, user).await?),
@@ -154,12 +154,12 @@ async fn reused(app: &App, caller: &Caller, tx: Tx, id: SessionId, user: UserId)
     Ok(Error::token(TokenFault::Invalid))
 }
 
-fn give(app: &App, session: &Session, now: Timestamp) -> Refreshed {
+fn give(app: &App, session: &Session, now: Timestamp) -> Result<Refreshed> {
     if app.settings.tokens.rotation {
-        let pair = token::mint_pair(app, session, now);
-        return Refreshed { access: pair.access, refresh: Some(pair.refresh) };
+        let pair = token::mint_pair(app, session, now)?;
+        return Ok(Refreshed { access: pair.access, refresh: Some(pair.refresh) });
     }
-    Refreshed { access: token::mint_access(app, session, now), refresh: None }
+    Ok(Refreshed { access: token::mint_access(app, session, now)?, refresh: None })
 }
 
 /// The id of the session that a refresh token of the replaced service opens. Whatever raises the epoch also sets the

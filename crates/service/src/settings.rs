@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use crypto::jws::Algorithm;
+use crypto::seal::SealingKey;
 use domain::password::{PasswordPolicy, PolicyChecks};
+use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 
 use crate::credential::ServiceCredential;
@@ -12,6 +15,8 @@ use crate::credential::ServiceCredential;
 pub struct Settings {
     /// Tokens and sessions.
     pub tokens: TokenSettings,
+    /// Which keys sign tokens.
+    pub keys: KeySettings,
     /// Which new passwords are taken.
     pub password_policy: PasswordPolicy,
     /// Whether logins and registrations are throttled.
@@ -45,11 +50,68 @@ pub struct TokenSettings {
     pub legacy_until: Option<Timestamp>,
 }
 
+/// Which keys sign and check tokens.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// What signs new access tokens; HS256 means the shared secret, which then signs refresh tokens too.
+    pub algorithm: Algorithm,
+    /// Opens the stored keys. Without it there is nothing but the shared secret.
+    pub sealing: Option<SealingKey>,
+    /// Until when the shared secret's tokens are taken while public keys sign.
+    pub shared_until: SharedUntil,
+    /// How access tokens look under public keys.
+    pub profile: TokenProfile,
+    /// How keys follow one another.
+    pub rotation: Rotation,
+    /// Whether a stored key that cannot be opened forbids the start. Only a command that is to end such keys goes on without.
+    pub require_all: bool,
+}
+
+/// The end of the bridge from the shared secret to public keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedUntil {
+    /// When the last token signed with the secret has died: the longest refresh lifetime and a day after public keys began to
+    /// sign.
+    Auto,
+    /// Not at all.
+    Never,
+    /// Until then.
+    At(Timestamp),
+}
+
+/// How access tokens look under public keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenProfile {
+    /// SimpleJWT's claims under the new algorithm.
+    SimpleJwt,
+    /// RFC 9068: `typ` at+jwt, and `sub` and `client_id` beside SimpleJWT's claims; needs issuer and audience.
+    Rfc9068,
+}
+
+impl Default for KeySettings {
+    /// The shared secret alone.
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            algorithm: Algorithm::Hs256,
+            sealing: None,
+            shared_until: SharedUntil::Auto,
+            profile: TokenProfile::SimpleJwt,
+            rotation: Rotation {
+                interval: Some(Duration::from_secs(90 * DAY)),
+                publish_ahead: Duration::from_secs(60 * 60),
+            },
+            require_all: true,
+        }
+    }
+}
+
 impl Default for Settings {
     /// The defaults of the development mode.
     fn default() -> Self {
         Self {
             tokens: TokenSettings::default(),
+            keys: KeySettings::default(),
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             throttle: true,
             revocation_bound: Duration::from_secs(1),

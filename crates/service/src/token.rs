@@ -1,14 +1,22 @@
 //! Minting tokens, and the checks that need no database.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crypto::jws::TokenKind;
 use domain::session::{Jti, Lifetimes, Session, SessionId};
+use domain::signing_key::Purpose;
 use domain::time::Timestamp;
-use domain::token::{Claims, TokenFault, TokenType};
+use domain::token::{Claims, Standard, TokenFault, TokenType};
 use domain::user::UserId;
 
 use crate::App;
 use crate::error::{Error, Result};
+use crate::keyring::SignedBy;
+use crate::settings::TokenProfile;
+
+/// `client_id` of tokens that a user got from us directly (RFC 9068 section 2.2 demands one).
+const FIRST_PARTY: &str = "first-party";
 
 /// What a login gives.
 pub struct TokenPair {
@@ -19,33 +27,49 @@ pub struct TokenPair {
 }
 
 /// The pair of a session as it stands: the refresh token is the one of its generation, always the same.
-pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> TokenPair {
-    TokenPair { refresh: mint_refresh(app, session), access: mint_access(app, session, now) }
+pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<TokenPair> {
+    Ok(TokenPair { refresh: mint_refresh(app, session, now)?, access: mint_access(app, session, now)? })
 }
 
 /// A new access token; it dies with its session's absolute lifetime at the latest.
-pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> String {
+pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
     let expires_at = (now + app.settings.tokens.access_lifetime).min(session.expires_at);
     let jti = Jti::new(crypto::random::fill());
-    sign(app, TokenType::Access, session, jti, now, expires_at)
+    let claims = claims(app, TokenType::Access, session, jti, now, expires_at);
+    if !is_rfc9068(app) {
+        return sign(app, Purpose::Access, TokenKind::Jwt, &claims, now);
+    }
+    let standard = Standard::of(session.user_id, FIRST_PARTY);
+    sign(app, Purpose::Access, TokenKind::AccessToken, &Claims { standard, ..claims }, now)
 }
 
 /// The refresh token of the session's generation. Everything in it is read from the row, so that a redelivered
-/// successor is the same token.
-fn mint_refresh(app: &App, session: &Session) -> String {
-    sign(app, TokenType::Refresh, session, session.jti, session.rotated_at, session.idle_expires_at)
+/// successor is the same token, as long as the same key signs.
+fn mint_refresh(app: &App, session: &Session, now: Timestamp) -> Result<String> {
+    let claims =
+        claims(app, TokenType::Refresh, session, session.jti, session.rotated_at, session.idle_expires_at);
+    sign(app, Purpose::Refresh, TokenKind::Jwt, &claims, now)
 }
 
-fn sign(
+fn sign(app: &App, purpose: Purpose, kind: TokenKind, claims: &Claims, now: Timestamp) -> Result<String> {
+    let no_key = || Error::unavailable(Duration::from_secs(5), "There is no key to sign tokens with.");
+    app.keys.sign(purpose, kind, &claims.to_json(), now).ok_or_else(no_key)
+}
+
+fn is_rfc9068(app: &App) -> bool {
+    !app.keys.shared_signs() && app.settings.keys.profile == TokenProfile::Rfc9068
+}
+
+fn claims(
     app: &App,
     token_type: TokenType,
     session: &Session,
     jti: Jti,
     issued_at: Timestamp,
     expires_at: Timestamp,
-) -> String {
+) -> Claims {
     let settings = &app.settings.tokens;
-    let claims = Claims {
+    Claims {
         token_type,
         expires_at: expires_at.seconds(),
         issued_at: issued_at.seconds(),
@@ -55,21 +79,43 @@ fn sign(
         session: Some(session.id),
         issuer: settings.issuer.clone(),
         audience: settings.audience.iter().cloned().collect(),
-    };
-    app.keys.sign(&claims.to_json())
+        standard: Standard::default(),
+    }
 }
 
 /// Checks signature, claims and times of a token: all that can be told without knowing sessions and users.
 pub(crate) fn read(app: &App, token: &str, now: Timestamp) -> std::result::Result<Claims, TokenFault> {
-    let payload = app.keys.verify(token).map_err(|_| TokenFault::Invalid)?;
-    let claims = Claims::read(&payload, now)?;
+    let opened = app.keys.open(token, now).map_err(|_| TokenFault::Invalid)?;
+    let claims = Claims::read(&opened.payload, now)?;
     let settings = &app.settings.tokens;
     let issuer_fits = settings.issuer.is_none() || settings.issuer == claims.issuer;
     let audience_fits = settings.audience.as_ref().is_none_or(|wanted| claims.audience.contains(wanted));
     if !issuer_fits || !audience_fits || claims.issued_at < app.tokens_not_before {
         return Err(TokenFault::Invalid);
     }
-    Ok(claims)
+    match opened.by {
+        SignedBy::Shared if app.keys.shared_signs() => Ok(claims),
+        SignedBy::Shared => {
+            app.counters.shared_key_tokens.fetch_add(1, Relaxed);
+            Ok(claims)
+        }
+        SignedBy::Own { purpose, is_access_token } if fits(app, purpose, is_access_token, &claims) => {
+            Ok(claims)
+        }
+        SignedBy::Own { .. } => Err(TokenFault::Invalid),
+    }
+}
+
+/// Whether a token is one that we sign with a key of this purpose (TK-03): of its one type, of a session, and under RFC 9068
+/// (section 4) an access token that says so and is complete (TK-04).
+fn fits(app: &App, purpose: Purpose, is_access_token: bool, claims: &Claims) -> bool {
+    let is_ours = claims.token_type == purpose.token_type() && claims.session.is_some();
+    match purpose {
+        Purpose::Access if is_rfc9068(app) => {
+            is_ours && is_access_token && claims.standard.is_complete_for(claims.user_id)
+        }
+        Purpose::Access | Purpose::Refresh => is_ours,
+    }
 }
 
 /// What the row of a user says about tokens without a session, which the replaced service minted.
@@ -104,7 +150,7 @@ pub(crate) async fn legacy_user(
     if user.disabled_at.is_some() {
         return Ok(LegacyUser::Disabled);
     }
-    app.counters.legacy_tokens.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    app.counters.legacy_tokens.fetch_add(1, Relaxed);
     Ok(LegacyUser::Good { epoch: user.epoch })
 }
 

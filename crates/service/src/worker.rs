@@ -50,12 +50,14 @@ async fn tidy(app: &App) {
     }
 }
 
-/// One round: forgets old changes and dead sessions, and learns which password schemes occur.
+/// One round: forgets old changes and dead sessions, rotates the signing keys, and learns which password schemes occur.
 ///
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     app.feed.prune(now);
+    crate::signing_key::note_shared(app).await?;
+    crate::signing_key::maintain(app, now).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

@@ -10,6 +10,12 @@ pub const FIRST_STARTED_AT: &str = "first_started_at";
 pub const TOKENS_NOT_BEFORE: &str = "tokens_not_before";
 /// The longest lifetime an access token was ever given here; microseconds.
 pub const LONGEST_ACCESS_LIFETIME: &str = "longest_access_lifetime";
+/// The longest lifetime a refresh token was ever given here; microseconds.
+pub const LONGEST_REFRESH_LIFETIME: &str = "longest_refresh_lifetime";
+/// Another random text with every change of the signing keys: replicas look at it to know when to read them again.
+pub const KEYS_VERSION: &str = "keys_version";
+/// Since when public keys sign instead of the shared secret; microseconds. Empty while the secret signs.
+pub const PUBLIC_KEYS_SINCE: &str = "public_keys_since";
 /// Counts the probes of whether the database takes writes.
 pub const PROBE: &str = "probe";
 

@@ -44,6 +44,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0002_session_list.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 3,
+        name: "signing_keys",
+        sql: include_str!("../migrations/sqlite/0003_signing_keys.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY NOT NULL, \

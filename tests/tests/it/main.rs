@@ -6,6 +6,7 @@
 //! | `refresh_race` | many uses of one refresh token at once leave one live branch at most |
 //! | `crash` (with `history`) | kill -9 under load loses nothing acknowledged and leaves nothing half-made |
 //! | `shutdown` | SIGTERM under load loses no request; sessions outlive a restart |
+//! | `keys` | foreign libraries follow the published keys through a rotation, a drop and the bridge |
 //! | `revocation` | commands change a running service within a second |
 //! | `throttle` | failed logins are remembered over a crash |
 //! | `overload` | a login storm has bounded memory and leaves token checks alone |
@@ -24,6 +25,7 @@ mod disk_full;
 mod foreign;
 mod history;
 mod hostile;
+mod keys;
 mod overload;
 mod proxies;
 mod refresh_race;

@@ -12,7 +12,7 @@ use service::App;
 use super::output::print;
 use super::user::with_app;
 use crate::args::{Import, ImportDjango};
-use crate::config::{Inputs, Mode};
+use crate::config::{Inputs, Mode, Needs};
 use crate::logs::one_line;
 
 pub(super) fn run(inputs: &Inputs, command: Import) -> anyhow::Result<ExitCode> {
@@ -20,8 +20,9 @@ pub(super) fn run(inputs: &Inputs, command: Import) -> anyhow::Result<ExitCode> 
     let options = ImportOptions { database: args.database.clone(), dry_run: args.dry_run };
     let scratch = Scratch::for_dry_run(inputs, &args)?;
     let given = scratch.as_ref().map_or_else(|| inputs.clone(), |scratch| scratch.inputs(inputs));
-    let report =
-        with_app(&given, true, async |app: &App| Ok(django::run(app, &options, show_progress).await?))?;
+    let report = with_app(&given, Needs::Database, true, async |app: &App| {
+        Ok(django::run(app, &options, show_progress).await?)
+    })?;
     if args.json {
         print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     } else {
@@ -42,8 +43,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn for_dry_run(inputs: &Inputs, args: &ImportDjango) -> anyhow::Result<Option<Self>> {
-        let database =
-            crate::config::load(inputs, Mode::Serve, crate::config::Needs::Database)?.config.database;
+        let database = crate::config::load(inputs, Mode::Serve, Needs::Database)?.config.database;
         if !args.dry_run || database.exists() {
             return Ok(None);
         }

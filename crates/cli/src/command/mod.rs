@@ -4,6 +4,7 @@ mod backup;
 mod config;
 mod healthcheck;
 mod import;
+mod key;
 mod migrate;
 mod output;
 mod password;
@@ -32,6 +33,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&inputs, &args),
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
+        Command::Key(command) => key::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),
         Command::Import(command) => import::run(&inputs, command),
@@ -55,7 +57,12 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
 
 /// The configuration for a command that works on the database. Oddities are told on standard error.
 fn load_for_database(inputs: &Inputs, mode: Mode) -> anyhow::Result<Loaded> {
-    let loaded = load(inputs, mode, Needs::Database)?;
+    load_for(inputs, mode, Needs::Database)
+}
+
+/// The same for a command that needs more.
+fn load_for(inputs: &Inputs, mode: Mode, needs: Needs) -> anyhow::Result<Loaded> {
+    let loaded = load(inputs, mode, needs)?;
     for warning in &loaded.warnings {
         eprintln!("bookstore-auth: warning: {warning}");
     }

@@ -74,8 +74,11 @@ async fn open(config: &mut Config, adopt_dev_database: bool) -> anyhow::Result<A
     let clock = Clock::system();
     let db = start::database(config, &clock).await?;
     start::claim(&db, config, adopt_dev_database, clock.now()).await?;
-    if config.keys.signing.is_none() {
-        config.keys.signing = Some(start::dev_secret(&config.data_dir)?);
+    if config.mode == Mode::Dev {
+        start::fill_in_dev_keys(config)?;
+        if config.keys.signing.is_none() {
+            config.keys.signing = Some(start::dev_secret(&config.data_dir, start::DEV_SECRET)?);
+        }
     }
     start::app(config, db, config.keys.signing.as_ref(), clock).await
 }

@@ -11,16 +11,16 @@ use service::clock::Clock;
 use service::{App, user};
 
 use super::output::print;
-use super::{block_on, existing, load_for_database, password};
+use super::{block_on, existing, load_for, password};
 use crate::args::{User, UserCreate, UserDelete, UserList, UserSetPassword};
-use crate::config::{Config, Hash, Inputs, Mode};
+use crate::config::{Config, Hash, Inputs, Mode, Needs, Problems, secret};
 use crate::failure::Usage;
 use crate::logs::one_line;
 use crate::start;
 
 pub(super) fn run(inputs: &Inputs, command: User) -> anyhow::Result<ExitCode> {
     let may_make_database = matches!(command, User::Create(_));
-    with_app(inputs, may_make_database, async |app| match command {
+    with_app(inputs, Needs::Database, may_make_database, async |app| match command {
         User::Create(args) => create(app, args).await,
         User::List(args) => list(app, args).await,
         User::Disable(args) => {
@@ -45,10 +45,11 @@ pub(super) fn run(inputs: &Inputs, command: User) -> anyhow::Result<ExitCode> {
 /// Opens the service for one command, with the rules of the mode that made the database, and closes it.
 pub(super) fn with_app<T>(
     inputs: &Inputs,
+    needs: Needs,
     may_make_database: bool,
     work: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut config = load_for_database(inputs, Mode::Serve)?.config;
+    let mut config = load_for(inputs, Mode::Serve, needs)?.config;
     if !may_make_database {
         existing(&config.database)?;
     }
@@ -56,7 +57,11 @@ pub(super) fn with_app<T>(
         let clock = Clock::system();
         let db = start::database(&config, &clock).await?;
         if start::stored_mode(&db).await? == Some(Mode::Dev) {
-            config = load_for_database(inputs, Mode::Dev)?.config;
+            config = load_for(inputs, Mode::Dev, needs)?.config;
+            start::fill_in_dev_keys(&mut config)?;
+        }
+        if config.keys.algorithm.is_public() && config.keys.encryption.is_none() {
+            return Err(Problems(vec![secret::no_encryption_key(config.keys.algorithm)]).into());
         }
         let config = Config { hash: Hash { threads: 1, ..config.hash }, ..config };
         let app = start::app(&config, db, None, clock).await?;
@@ -176,7 +181,7 @@ fn as_json(account: &Account) -> Value {
 }
 
 /// RFC 3339, whole seconds, UTC.
-fn utc(time: Timestamp) -> String {
+pub(super) fn utc(time: Timestamp) -> String {
     jiff::Timestamp::from_second(time.seconds()).map_or_else(|_| "?".to_owned(), |time| time.to_string())
 }
 

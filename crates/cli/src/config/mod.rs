@@ -54,6 +54,8 @@ pub(crate) enum Needs {
     Server,
     /// The database and the rules for accounts; no key is asked for or read.
     Database,
+    /// The database and what opens the signing keys in it.
+    SigningKeys,
 }
 
 /// A configuration and what is odd about it.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use crypto::jws::Algorithm;
 use crypto::secret::Secret;
 
+use super::Mode;
 use super::problem::Problem;
 use super::sources::read_bounded;
 
@@ -46,14 +48,14 @@ const EXAMPLES: &[&str] = &[
     "password",
 ];
 
-/// Reads a key from a file; one newline at the end is not part of it.
+/// Reads a key from a file; one newline at the end is not part of it. `name` is the setting that names the file.
 ///
 /// # Errors
 /// The problem, ready to be shown.
-pub(crate) fn from_file(path: &Path) -> Result<Secret, Problem> {
+pub(crate) fn from_file(name: &str, path: &Path) -> Result<Secret, Problem> {
     let mut bytes = read_bounded(path, MAX_BYTES).map_err(|error| {
         Problem::new(
-            format!("SECRET_KEY_FILE {} cannot be read: {error}.", path.display()),
+            format!("{name} {} cannot be read: {error}.", path.display()),
             "correct the path, or the permissions of the file.",
         )
     })?;
@@ -65,7 +67,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Secret, Problem> {
     }
     if bytes.is_empty() {
         return Err(Problem::new(
-            format!("SECRET_KEY_FILE {} is empty.", path.display()),
+            format!("{name} {} is empty.", path.display()),
             format!("write the key into it; {MAKE_ONE}."),
         ));
     }
@@ -95,6 +97,36 @@ pub(crate) fn fault(name: &str, key: &Secret, allow_short: bool) -> Option<Probl
                  ALLOW_SHORT_SECRET_KEY=true."
             ),
         ));
+    }
+    None
+}
+
+/// What is missing when public keys are to sign.
+pub(crate) fn no_encryption_key(algorithm: Algorithm) -> Problem {
+    Problem::new(
+        format!("KEY_ENCRYPTION_KEY is not set; SIGNING_ALG={} needs it.", algorithm.name()),
+        format!("set KEY_ENCRYPTION_KEY or KEY_ENCRYPTION_KEY_FILE to a secret of its own: {MAKE_ONE}."),
+    )
+}
+
+/// Why a key must not encrypt the signing keys; `None` when it may. `shared` are the secrets that other services hold.
+pub(crate) fn encryption_fault<'a>(
+    key: &Secret,
+    mut shared: impl Iterator<Item = (&'static str, &'a Secret)>,
+    mode: Mode,
+) -> Option<Problem> {
+    let mend = format!("it must be a secret of its own, that no other service holds: {MAKE_ONE}.");
+    if let Some((name, _)) = shared.find(|(_, other)| key.is_related_to(other)) {
+        return Some(Problem::new(format!("KEY_ENCRYPTION_KEY is {name}, or is made from it."), mend));
+    }
+    let bytes = key.as_bytes();
+    if bytes.len() < MIN_BYTES {
+        let what = format!("KEY_ENCRYPTION_KEY has {} bytes; it needs at least {MIN_BYTES}.", bytes.len());
+        return Some(Problem::new(what, mend));
+    }
+    if mode == Mode::Serve && (bytes.starts_with(DEV_PREFIX.as_bytes()) || is_example(bytes)) {
+        let what = "KEY_ENCRYPTION_KEY is an example, a pattern, or made by `bookstore-auth dev`.";
+        return Some(Problem::new(what, mend));
     }
     None
 }
@@ -213,10 +245,10 @@ mod tests {
             [("abc", "abc"), ("abc\n", "abc"), ("abc\r\n", "abc"), ("abc\n\n", "abc\n"), (" abc \n", " abc ")]
         {
             std::fs::write(&path, content).unwrap();
-            assert_eq!(from_file(&path).unwrap(), key(expected), "{content:?}");
+            assert_eq!(from_file("SECRET_KEY_FILE", &path).unwrap(), key(expected), "{content:?}");
         }
         std::fs::write(&path, "\n").unwrap();
-        assert!(from_file(&path).is_err());
-        assert!(from_file(&folder.path().join("none")).is_err());
+        assert!(from_file("SECRET_KEY_FILE", &path).is_err());
+        assert!(from_file("SECRET_KEY_FILE", &folder.path().join("none")).is_err());
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crypto::jws::Algorithm;
 use crypto::secret::Secret;
 use ipnet::IpNet;
 
@@ -49,6 +50,16 @@ pub(crate) struct Keys {
     pub(crate) signing: Option<Secret>,
     pub(crate) fallbacks: Vec<Secret>,
     pub(crate) legacy_until: Deadline,
+    /// What signs; HS256 also where a command needs no keys.
+    pub(crate) algorithm: Algorithm,
+    /// Opens the stored keys; `None` when not set, and where a command needs no keys.
+    pub(crate) encryption: Option<Secret>,
+    pub(crate) hs256_until: Deadline,
+    pub(crate) rfc9068: bool,
+    pub(crate) rotation_interval: Duration,
+    pub(crate) publish_ahead: Duration,
+    /// Whether stored keys that cannot be opened are passed over, for the commands that end keys.
+    pub(crate) for_repair: bool,
 }
 
 /// Lifetimes and claims.
@@ -128,6 +139,9 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         }
     }
     check_lifetimes(&config, &mut reader.problems);
+    if needs == Needs::Server {
+        check_profile(&config, &mut reader.problems);
+    }
     config
 }
 
@@ -162,40 +176,89 @@ fn keys(reader: &mut Reader<'_>, needs: Needs) -> Keys {
         ));
     }
     reader.warnings.extend(signing.iter().filter_map(|key| secret::oddity("SECRET_KEY", key)));
-    Keys { signing, fallbacks, legacy_until }
+    let keys = Keys {
+        legacy_until,
+        algorithm: algorithm(reader, needs),
+        encryption: encryption_key(reader, needs),
+        hs256_until: reader.deadline("HS256_VERIFY_UNTIL"),
+        rfc9068: reader.choice("TOKEN_PROFILE") == "rfc9068",
+        rotation_interval: reader.duration("KEY_ROTATION_INTERVAL"),
+        publish_ahead: reader.duration("KEY_PUBLISH_AHEAD"),
+        for_repair: needs == Needs::SigningKeys,
+        signing,
+        fallbacks,
+    };
+    check_encryption(reader, &keys, needs);
+    keys
 }
 
-fn signing_key(reader: &mut Reader<'_>, needs: Needs) -> Option<Secret> {
-    let key = reader.optional_text("SECRET_KEY").map(Secret::from);
-    let file = reader.optional_text("SECRET_KEY_FILE").map(PathBuf::from);
-    if needs == Needs::Database {
-        return None;
-    }
+fn algorithm(reader: &mut Reader<'_>, needs: Needs) -> Algorithm {
+    let chosen = Algorithm::of(reader.choice("SIGNING_ALG")).unwrap_or(Algorithm::Hs256);
+    if needs == Needs::Database { Algorithm::Hs256 } else { chosen }
+}
+
+fn encryption_key(reader: &mut Reader<'_>, needs: Needs) -> Option<Secret> {
+    let names = ["KEY_ENCRYPTION_KEY", "KEY_ENCRYPTION_KEY_FILE"];
+    let key = reader.optional_text(names[0]).map(Secret::from);
+    let file = reader.optional_text(names[1]).map(PathBuf::from);
+    if needs == Needs::Database { None } else { text_or_file(reader, names, key, file) }
+}
+
+/// The key-encryption key opens what must not be opened with anything that services hold (KY-02).
+fn check_encryption(reader: &mut Reader<'_>, keys: &Keys, needs: Needs) {
+    let Some(encryption) = &keys.encryption else {
+        if keys.algorithm.is_public() && needs == Needs::Server && reader.mode == Mode::Serve {
+            reader.problems.push(secret::no_encryption_key(keys.algorithm));
+        }
+        return;
+    };
+    let shared = keys.signing.iter().map(|key| ("SECRET_KEY", key));
+    let shared = shared.chain(keys.fallbacks.iter().map(|key| ("a key in SECRET_KEY_FALLBACKS", key)));
+    reader.problems.extend(secret::encryption_fault(encryption, shared, reader.mode));
+    reader.warnings.extend(secret::oddity("KEY_ENCRYPTION_KEY", encryption));
+}
+
+/// A secret that is set by itself or as a file.
+fn text_or_file(
+    reader: &mut Reader<'_>,
+    [name, file_name]: [&'static str; 2],
+    key: Option<Secret>,
+    file: Option<PathBuf>,
+) -> Option<Secret> {
     match (key, file) {
         (Some(_), Some(_)) => {
-            let sources = [reader.source("SECRET_KEY"), reader.source("SECRET_KEY_FILE")];
+            let sources = [reader.source(name), reader.source(file_name)];
             reader.problems.push(Problem::new(
-                format!("SECRET_KEY ({}) and SECRET_KEY_FILE ({}) are both set.", sources[0], sources[1]),
+                format!("{name} ({}) and {file_name} ({}) are both set.", sources[0], sources[1]),
                 "keep one of them.",
             ));
             None
         }
         (Some(key), None) => Some(key),
-        (None, Some(path)) => {
-            secret::from_file(&reader.folder.join(path)).map_err(|problem| reader.problems.push(problem)).ok()
-        }
-        (None, None) if reader.mode == Mode::Serve => {
-            reader.problems.push(Problem::new(
-                "SECRET_KEY is not set.",
-                format!(
-                    "set SECRET_KEY or SECRET_KEY_FILE to the key that your services check tokens with, or {}.",
-                    secret::MAKE_ONE
-                ),
-            ));
-            None
-        }
+        (None, Some(path)) => secret::from_file(file_name, &reader.folder.join(path))
+            .map_err(|problem| reader.problems.push(problem))
+            .ok(),
         (None, None) => None,
     }
+}
+
+fn signing_key(reader: &mut Reader<'_>, needs: Needs) -> Option<Secret> {
+    let key = reader.optional_text("SECRET_KEY").map(Secret::from);
+    let file = reader.optional_text("SECRET_KEY_FILE").map(PathBuf::from);
+    if needs != Needs::Server {
+        return None;
+    }
+    let is_set = key.is_some() || file.is_some();
+    if !is_set && reader.mode == Mode::Serve && !algorithm(reader, needs).is_public() {
+        reader.problems.push(Problem::new(
+            "SECRET_KEY is not set.",
+            format!(
+                "set SECRET_KEY or SECRET_KEY_FILE to the key that your services check tokens with, or {}.",
+                secret::MAKE_ONE
+            ),
+        ));
+    }
+    text_or_file(reader, ["SECRET_KEY", "SECRET_KEY_FILE"], key, file)
 }
 
 fn check_dev(config: &Config, problems: &mut Vec<Problem>) {
@@ -253,11 +316,32 @@ fn is_good_issuer(issuer: &str) -> bool {
     }
 }
 
+/// RFC 9068 section 2: signed with a public key's private part, for somebody, by somebody.
+fn check_profile(config: &Config, problems: &mut Vec<Problem>) {
+    let missing = [
+        (!config.keys.algorithm.is_public(), "public keys: set SIGNING_ALG=EdDSA"),
+        (config.tokens.issuer.is_none(), "an issuer: set ISSUER"),
+        (config.tokens.audience.is_none(), "an audience: set AUDIENCE"),
+    ];
+    for (_, what) in missing.iter().filter(|(is_missing, _)| *is_missing && config.keys.rfc9068) {
+        problems.push(Problem::new(
+            format!("TOKEN_PROFILE=rfc9068 needs {}.", what.split(':').next().unwrap_or_default()),
+            format!("{}, or use TOKEN_PROFILE=simplejwt.", what.split(": ").last().unwrap_or_default()),
+        ));
+    }
+}
+
 fn check_lifetimes(config: &Config, problems: &mut Vec<Problem>) {
     let tokens = &config.tokens;
     let pairs = [
         ("ACCESS_TOKEN_LIFETIME", tokens.access_lifetime, "SESSION_LIFETIME", tokens.session_lifetime),
         ("REFRESH_TOKEN_LIFETIME", tokens.refresh_lifetime, "SESSION_LIFETIME", tokens.session_lifetime),
+        (
+            "KEY_PUBLISH_AHEAD",
+            config.keys.publish_ahead,
+            "KEY_ROTATION_INTERVAL",
+            config.keys.rotation_interval,
+        ),
         ("REVOCATION_BOUND", config.revocation_bound, "FEED_MAX_STALENESS", config.feed_max_staleness),
     ];
     for (short_name, short, long_name, long) in pairs {

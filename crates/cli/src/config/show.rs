@@ -117,7 +117,8 @@ const INTRODUCTION: &str = "\
 
 This page is made from the code (`bookstore-auth config --markdown`); a test keeps the two the same.
 
-`bookstore-auth dev` needs no configuration. `bookstore-auth serve` needs a `SECRET_KEY`. Before it starts it checks everything
+`bookstore-auth dev` needs no configuration. `bookstore-auth serve` needs a `SECRET_KEY`, or a `KEY_ENCRYPTION_KEY` where public keys
+sign (`SIGNING_ALG`). Before it starts it checks everything
 and lists every problem at once, each with how to mend it. `bookstore-auth config` prints what is in force and where each value
 comes from, with secrets masked; `bookstore-auth config --mode dev` does so for the development mode.
 
@@ -157,6 +158,9 @@ const CHECKS: &str = "
 * a missing `SECRET_KEY`; one shorter than 32 bytes (unless `ALLOW_SHORT_SECRET_KEY=true`); an example, a repetition or another
   pattern; one that `dev` has made; the same for each of `SECRET_KEY_FALLBACKS`;
 * `SECRET_KEY` and `SECRET_KEY_FILE` together, and `SECRET_KEY` among its own fallbacks;
+* with public keys: a missing `KEY_ENCRYPTION_KEY`; one shorter than 32 bytes, an example, or made by `dev`; one that is, contains or
+  is made from `SECRET_KEY` or one of its fallbacks; one that does not open the keys in the database;
+* `TOKEN_PROFILE=rfc9068` without public keys, `ISSUER` or `AUDIENCE`; a `KEY_PUBLISH_AHEAD` above `KEY_ROTATION_INTERVAL`;
 * an `ISSUER` that is an address but not https; `TRUSTED_PROXIES` that trust everybody; metrics on the address of the service itself;
 * lifetimes that contradict each other: an access or refresh token that outlives its session, a `REVOCATION_BOUND` above
   `FEED_MAX_STALENESS`;
@@ -172,6 +176,20 @@ being moved may still depend on them.
 1. Put the new key into `SECRET_KEY` and the old one into `SECRET_KEY_FALLBACKS`; restart. New tokens are signed with the new
    key, old ones still verify here. Services that check tokens by themselves must know the new key before this step.
 2. When the last old token has expired (`REFRESH_TOKEN_LIFETIME`), empty `SECRET_KEY_FALLBACKS` and restart.
+
+## Public keys
+
+With `SIGNING_ALG` other than `HS256` the service makes its keys at the first start and changes them every
+`KEY_ROTATION_INTERVAL`; every replica follows within `REVOCATION_BOUND`. A key is published `KEY_PUBLISH_AHEAD` before it signs,
+and stays published until the last token that it signed has died. [bridge.md](bridge.md) is the way there from a shared secret.
+
+* `bookstore-auth key list` shows the keys; `bookstore-auth key rotate` publishes the next ones now.
+* `bookstore-auth key drop KID` is for emergencies: what that key signed is refused at once, and another key signs. Services that
+  check tokens by themselves follow when they read the keys again, within 5 minutes. `--all` also ends the keys of refresh
+  tokens: everybody must log in again.
+* Refresh tokens are signed with a key that is never published: only this service can check them.
+* The keys lie in the database, encrypted with `KEY_ENCRYPTION_KEY`. A backup of the database does not hold that one: keep it as safe, in
+  another place. To change it: `key drop --all`, then start with the new one; or keep it.
 ";
 
 #[cfg(test)]

@@ -136,6 +136,18 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "LEGACY_TOKENS_UNTIL",
         ],
     ),
+    (
+        "Public keys",
+        &[
+            "SIGNING_ALG",
+            "KEY_ENCRYPTION_KEY",
+            "KEY_ENCRYPTION_KEY_FILE",
+            "HS256_VERIFY_UNTIL",
+            "TOKEN_PROFILE",
+            "KEY_ROTATION_INTERVAL",
+            "KEY_PUBLISH_AHEAD",
+        ],
+    ),
     ("Where it listens and keeps its data", &["BIND", "METRICS_BIND", "DATABASE_URL", "DATA_DIR", "MIGRATE"]),
     (
         "Tokens and sessions",
@@ -205,6 +217,57 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "auto",
         "Until when tokens of the replaced service (well signed, without `sid`) are accepted. `auto` is 7 days after \
          the first start on this database; `off` is never.",
+    ),
+    row(
+        "SIGNING_ALG",
+        Kind::Choice(&["HS256", "EdDSA", "ES256", "RS256"]),
+        "HS256",
+        "What signs tokens: `HS256` is SECRET_KEY, which every service that checks tokens must hold. The others are keys that \
+         the service makes for itself and whose public parts it publishes at /.well-known/jwks.json; `EdDSA` is the one to \
+         choose. SECRET_KEY is then needed only for the way there (docs/bridge.md).",
+    ),
+    row(
+        "KEY_ENCRYPTION_KEY",
+        Kind::Secret,
+        "",
+        "Encrypts the signing keys in the database. At least 32 bytes, random, and no relation of SECRET_KEY. Needed unless \
+         SIGNING_ALG is HS256; with HS256 it lets tokens of stored keys be checked. `dev` makes one of its own and keeps it \
+         in DATA_DIR/dev-key-encryption-key.",
+    ),
+    row(
+        "KEY_ENCRYPTION_KEY_FILE",
+        Kind::Path,
+        "",
+        "A file that holds KEY_ENCRYPTION_KEY. One newline at its end is not part of the key.",
+    ),
+    row(
+        "HS256_VERIFY_UNTIL",
+        Kind::Deadline,
+        "auto",
+        "While public keys sign: until when tokens signed with SECRET_KEY or SECRET_KEY_FALLBACKS are accepted. Each is counted \
+         in the metrics (`shared_key_tokens`). `auto` is REFRESH_TOKEN_LIFETIME and a day after the first start with public \
+         keys: by then the last of them has died. `off` is never, and so it is without SECRET_KEY.",
+    ),
+    row(
+        "TOKEN_PROFILE",
+        Kind::Choice(&["simplejwt", "rfc9068"]),
+        "simplejwt",
+        "How access tokens look under public keys: `simplejwt` has the same claims as under HS256; `rfc9068` adds `sub`, \
+         `client_id` and the type `at+jwt`, and needs ISSUER and AUDIENCE. A change refuses the access tokens of before; \
+         clients refresh.",
+    ),
+    row(
+        "KEY_ROTATION_INTERVAL",
+        duration(Duration::ZERO, days(3650)),
+        "90d",
+        "How long a key signs before the next one does. `0` is for ever. `bookstore-auth key rotate` rotates at any time.",
+    ),
+    row(
+        "KEY_PUBLISH_AHEAD",
+        duration(SECOND, days(30)),
+        "1h",
+        "How long a key is published before it signs. Others may keep the published keys for 5 minutes, or half of this if that \
+         is less.",
     ),
     split(
         "BIND",

@@ -96,6 +96,30 @@ fn bad_configurations_are_refused() {
         (&[("LOG_LEVEL", "loud")], "none of the words"),
         (&[("MIGRATE", "maybe")], "none of the words"),
         (&[("LEGACY_TOKENS_UNTIL", "tomorrow")], "not a date"),
+        (&[("SIGNING_ALG", "none")], "none of the words"),
+        (&[("SIGNING_ALG", "EdDSA")], "KEY_ENCRYPTION_KEY is not set"),
+        (&[("SIGNING_ALG", "EdDSA"), ("KEY_ENCRYPTION_KEY", GOOD_KEY)], "is SECRET_KEY, or is made from it"),
+        (&[("KEY_ENCRYPTION_KEY", GOOD_KEY)], "is SECRET_KEY, or is made from it"),
+        (
+            &[("KEY_ENCRYPTION_KEY", OTHER_KEY), ("SECRET_KEY_FALLBACKS", OTHER_KEY)],
+            "a key in SECRET_KEY_FALLBACKS",
+        ),
+        (&[("KEY_ENCRYPTION_KEY", "Qm4vX9cT2nLb7RkW0zHs")], "KEY_ENCRYPTION_KEY has 20 bytes"),
+        (
+            &[("KEY_ENCRYPTION_KEY", "dev-only-9d3fa1c47be05682f1d94c3ab8e76f20")],
+            "made by `bookstore-auth dev`",
+        ),
+        (
+            &[("KEY_ENCRYPTION_KEY_FILE", "/nonexistent/key")],
+            "KEY_ENCRYPTION_KEY_FILE /nonexistent/key cannot be read",
+        ),
+        (&[("KEY_ENCRYPTION_KEY", OTHER_KEY), ("KEY_ENCRYPTION_KEY_FILE", "/x")], "are both set"),
+        (&[("HS256_VERIFY_UNTIL", "tomorrow")], "not a date"),
+        (
+            &[("KEY_PUBLISH_AHEAD", "2d"), ("KEY_ROTATION_INTERVAL", "1d")],
+            "longer than KEY_ROTATION_INTERVAL (1d)",
+        ),
+        (&[("TOKEN_PROFILE", "rfc9068"), ("ISSUER", "a"), ("AUDIENCE", "b")], "needs public keys"),
         (&[("CONFIG_FILE", "/nonexistent/auth.toml")], "cannot be read"),
     ];
     for (environment, reason) in cases {
@@ -181,6 +205,23 @@ fn keys_are_read_to_the_letter() {
     assert_eq!(loaded.config.keys.signing.unwrap().as_bytes(), OTHER_KEY.as_bytes());
 }
 
+// Public keys need no shared secret; without one nothing is signed or taken with it.
+#[test]
+fn public_keys_stand_alone() {
+    let given = [("SIGNING_ALG", "eddsa"), ("KEY_ENCRYPTION_KEY", OTHER_KEY), ("SECRET_KEY", "")];
+    let keys = production(&given).unwrap().config.keys;
+    assert_eq!((keys.algorithm, keys.signing), (crypto::jws::Algorithm::EdDsa, None));
+    assert_eq!(keys.encryption.unwrap().as_bytes(), OTHER_KEY.as_bytes());
+    let rfc9068 = [given[0], given[1], ("TOKEN_PROFILE", "rfc9068"), ("ISSUER", "a"), ("AUDIENCE", "b")];
+    assert!(production(&rfc9068).unwrap().config.keys.rfc9068);
+    let problems = production(&rfc9068[..3]).unwrap_err();
+    assert_eq!(problems.0.len(), 2, "{problems}");
+    // A command that needs no keys asks for none.
+    let folder = tempfile::tempdir().unwrap();
+    let keys = load(&inputs(folder.path(), &given[..1]), Mode::Serve, Needs::Database).unwrap().config.keys;
+    assert!(!keys.algorithm.is_public() && keys.encryption.is_none());
+}
+
 // KY-01: no secret in Debug output, in `config`, or in a problem.
 #[test]
 fn secrets_are_never_shown() {
@@ -188,6 +229,7 @@ fn secrets_are_never_shown() {
     let environment = [
         ("SECRET_KEY", GOOD_KEY),
         ("SECRET_KEY_FALLBACKS", OTHER_KEY),
+        ("KEY_ENCRYPTION_KEY", "9d3fa1c47be05682f1d94c3ab8e7CANARY"),
         ("PASSWORD_MIN_LENGTH", "x"),
         ("DATABASE_URL", "postgres://ann:CANARYpw@db/x"),
     ];
@@ -196,12 +238,12 @@ fn secrets_are_never_shown() {
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     let sources = Sources::read(&given, &mut faults, &mut warnings);
     let shown = in_force(&sources, Mode::Serve);
-    let debug = format!("{:?}", production(&environment[..2]).unwrap());
+    let debug = format!("{:?}", production(&environment[..3]).unwrap());
     for text in [problems, shown.clone(), debug] {
         for secret in [GOOD_KEY, OTHER_KEY, "CANARY"] {
             assert!(!text.contains(secret), "{text}");
         }
     }
-    assert!(shown.contains("SECRET_KEY              ******** (40 bytes)"), "{shown}");
+    assert!(shown.contains("SECRET_KEY               ******** (40 bytes)"), "{shown}");
     assert!(shown.lines().any(|line| line.starts_with("DATA_DIR") && line.ends_with("default")), "{shown}");
 }

@@ -140,11 +140,10 @@ pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
 
 /// One of the words, as the table writes it.
 pub(crate) fn choice(text: &str, words: &'static [&'static str]) -> Result<&'static str, Fault> {
-    let lower = text.to_ascii_lowercase();
     words
         .iter()
         .copied()
-        .find(|word| *word == lower)
+        .find(|word| word.eq_ignore_ascii_case(text))
         .ok_or_else(|| "is none of the words it may be".to_owned())
 }
 

@@ -1,8 +1,8 @@
 //! Which JOSE headers are taken (RFC 7515 section 4).
 //!
 //! A JSON object without duplicate members, whose `alg` is exactly the key's algorithm. `typ` and `kid` are strings
-//! where present and otherwise ignored: HS256 has no key ids, and the service we replace looked at neither. Members
-//! that would change how the token is to be read, or bring a key of their own, are refused:
+//! where present. A shared secret has no key id and ignores both, as the service we replace did; keys of our own are
+//! looked up by `kid`. Members that would change how the token is to be read, or bring a key of their own, are refused:
 //!
 //! * `crit`: we understand no extension, so whatever it lists is not understood (RFC 7515 section 4.1.11);
 //! * `zip`, `cty`: compressed or nested content, which we never mint (RFC 8725 section 2.4, 3.11);
@@ -31,14 +31,26 @@ const MAX_MEMBERS: usize = 32;
 /// [`JwsFault::Malformed`] when it is not base64url, [`JwsFault::Header`] when it is not such an object,
 /// [`JwsFault::Algorithm`] when `alg` is another string.
 pub(super) fn check(encoded: &[u8], algorithm: &str) -> Result<(), JwsFault> {
+    if read(encoded)?.algorithm == algorithm { Ok(()) } else { Err(JwsFault::Algorithm) }
+}
+
+/// Reads an encoded header.
+///
+/// # Errors
+/// [`JwsFault::Malformed`] when it is not base64url, [`JwsFault::Header`] when it is not such an object.
+pub(super) fn read(encoded: &[u8]) -> Result<Header, JwsFault> {
     let json = BASE64URL.decode(encoded).map_err(|_| JwsFault::Malformed)?;
-    let header: Header = serde_json::from_slice(&json).map_err(|_| JwsFault::Header)?;
-    if header.algorithm == algorithm { Ok(()) } else { Err(JwsFault::Algorithm) }
+    serde_json::from_slice(&json).map_err(|_| JwsFault::Header)
 }
 
 /// What is left of a header that obeys the rules above.
-struct Header {
-    algorithm: String,
+pub(super) struct Header {
+    /// `alg`.
+    pub(super) algorithm: String,
+    /// `typ`.
+    pub(super) kind: Option<String>,
+    /// `kid`.
+    pub(super) key_id: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Header {
@@ -57,7 +69,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Header, A::Error> {
-        let mut algorithm = None;
+        let (mut algorithm, mut kind, mut key_id) = (None, None, None);
         let mut seen: Vec<String> = Vec::new();
         while let Some(name) = members.next_key::<String>()? {
             if seen.contains(&name) || seen.len() == MAX_MEMBERS {
@@ -65,7 +77,8 @@ impl<'de> Visitor<'de> for HeaderVisitor {
             }
             match name.as_str() {
                 "alg" => algorithm = Some(members.next_value::<String>()?),
-                "typ" | "kid" => drop(members.next_value::<String>()?),
+                "typ" => kind = Some(members.next_value::<String>()?),
+                "kid" => key_id = Some(members.next_value::<String>()?),
                 "b64" if !members.next_value::<bool>()? => return Err(A::Error::custom("unencoded payload")),
                 "b64" => {}
                 refused if REFUSED.contains(&refused) => return Err(A::Error::custom("refused member")),
@@ -74,7 +87,8 @@ impl<'de> Visitor<'de> for HeaderVisitor {
             }
             seen.push(name);
         }
-        algorithm.map(|algorithm| Header { algorithm }).ok_or_else(|| A::Error::missing_field("alg"))
+        let algorithm = algorithm.ok_or_else(|| A::Error::missing_field("alg"))?;
+        Ok(Header { algorithm, kind, key_id })
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::other::{AudienceVisitor, Names, Other};
-use super::{Claims, LAST_SECOND, MAX_JTI, TokenFault, TokenType};
+use super::{Claims, LAST_SECOND, MAX_JTI, Standard, TokenFault, TokenType};
 use crate::session::SessionId;
 use crate::user::UserId;
 
@@ -22,6 +22,8 @@ pub(super) struct Members {
     session: Option<SessionId>,
     issuer: Option<Option<String>>,
     audience: Option<Vec<String>>,
+    subject: Option<Option<String>>,
+    client: Option<Option<String>>,
 }
 
 impl Members {
@@ -41,6 +43,7 @@ impl Members {
             session: self.session,
             issuer: self.issuer.flatten(),
             audience: self.audience.unwrap_or_default(),
+            standard: Standard { subject: self.subject.flatten(), client: self.client.flatten() },
         })
     }
 }
@@ -76,8 +79,10 @@ impl<'de> Visitor<'de> for PayloadVisitor {
                 "jti" => once(&mut members.jti, map.next_value::<Id>()?.0)?,
                 "user_id" => once(&mut members.user_id, user_id(map.next_value()?)?)?,
                 "sid" => once(&mut members.session, map.next_value::<Sid>()?.0)?,
-                "iss" => once(&mut members.issuer, map.next_value::<Issuer>()?.0)?,
+                "iss" => once(&mut members.issuer, map.next_value::<Words>()?.0)?,
                 "aud" => once(&mut members.audience, map.next_value::<Audience>()?.0)?,
+                "sub" => once(&mut members.subject, map.next_value::<Words>()?.0)?,
+                "client_id" => once(&mut members.client, map.next_value::<Words>()?.0)?,
                 _ => {
                     others.add(name)?;
                     map.next_value_seed(Other::MEMBER)?;
@@ -166,10 +171,10 @@ impl<'de> Deserialize<'de> for Sid {
     }
 }
 
-/// `iss`: a string, or something that no configured issuer equals.
-struct Issuer(Option<String>);
+/// `iss`, `sub`, `client_id`: a string, or something that equals nothing we look for.
+struct Words(Option<String>);
 
-impl<'de> Deserialize<'de> for Issuer {
+impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(Other::MEMBER.deserialize(deserializer)?.map(Cow::into_owned)))
     }

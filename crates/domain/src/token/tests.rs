@@ -20,6 +20,7 @@ fn claims() -> Claims {
         session: Some(SessionId::new([0xab; 12], 1)),
         issuer: None,
         audience: Vec::new(),
+        standard: Standard::default(),
     }
 }
 
@@ -75,6 +76,9 @@ fn the_payload_has_simplejwts_order_and_our_members_behind() {
     };
     assert!(text(&full).starts_with(r#"{"token_type":"refresh","#));
     assert!(text(&full).ends_with(r#""user_id":7,"iss":"https://a/\"","aud":"b"}"#));
+    let standard = Claims { standard: Standard::of(UserId::new(7), "shop"), ..full.clone() };
+    assert!(text(&standard).ends_with(r#","aud":"b","sub":"7","client_id":"shop"}"#));
+    assert_eq!(Claims::parse(text(&standard).as_bytes()), Ok(standard));
     let several = Claims { audience: vec!["b".into(), "c".into()], ..claims() };
     assert!(text(&several).ends_with(r#","aud":["b","c"]}"#));
 }
@@ -105,6 +109,22 @@ fn times_come_before_what_is_missing() {
     assert_eq!(Claims::parse(expired.as_bytes()), Err(TokenFault::NoId));
     let both = json!({"exp": 1, "iat": NOW + 3600}).to_string();
     assert_eq!(read(&both), Err(TokenFault::Invalid), "too early before too late");
+}
+
+// TK-04: what RFC 9068 has beside SimpleJWT's claims.
+#[test]
+fn standard_claims_are_complete_or_not() {
+    let id = UserId::new(7);
+    assert!(Standard::of(id, "shop").is_complete_for(id));
+    assert!(!Standard::of(id, "shop").is_complete_for(UserId::new(8)));
+    assert!(!Standard::of(id, "").is_complete_for(id));
+    assert!(!Standard::default().is_complete_for(id));
+    for (name, value) in
+        [("sub", json!(7)), ("sub", json!(["7"])), ("sub", json!(null)), ("client_id", json!(true))]
+    {
+        assert_eq!(read_with(name, value).map(|claims| claims.standard), Ok(Standard::default()), "{name}");
+    }
+    assert_eq!(read_text_with(r#""sub":"7","sub":"7""#), Err(TokenFault::Invalid));
 }
 
 // TK-05, A47 (CVE-2026-25537): a registered claim of another type or range is a refusal, never absence.
@@ -324,10 +344,11 @@ fn only_one_json_object_is_a_payload() {
 fn any_claims() -> impl Strategy<Value = Claims> {
     let times = (0..=LAST_SECOND, 0..=LAST_SECOND, prop::option::of(0..=LAST_SECOND));
     let kind = prop_oneof![Just(TokenType::Access), Just(TokenType::Refresh)];
-    let names = (prop::option::of(any::<String>()), prop::collection::vec(any::<String>(), 0..3));
+    let text = || prop::option::of(any::<String>());
+    let names = (text(), prop::collection::vec(any::<String>(), 0..3), text(), text());
     let ids = ("\\PC{1,60}", 1..=i64::MAX, prop::option::of(any::<[u8; 16]>()));
     (kind, times, ids, names).prop_map(
-        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience))| Claims {
+        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience, subject, client))| Claims {
             token_type,
             expires_at: exp,
             issued_at: iat,
@@ -337,6 +358,7 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             session: sid.map(SessionId::from_bytes),
             issuer,
             audience,
+            standard: Standard { subject, client },
         },
     )
 }

@@ -39,6 +39,12 @@ fn write_claims(json: &mut Vec<u8>, claims: &Claims) -> std::io::Result<()> {
             serde_json::to_writer(&mut *json, several)?;
         }
     }
+    for (name, value) in [("sub", &claims.standard.subject), ("client_id", &claims.standard.client)] {
+        if let Some(value) = value {
+            write!(json, r#","{name}":"#)?;
+            serde_json::to_writer(&mut *json, value)?;
+        }
+    }
     json.push(b'}');
     Ok(())
 }

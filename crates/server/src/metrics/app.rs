@@ -67,6 +67,11 @@ impl AppCollector {
                 "Tokens of the replaced service that were taken",
                 counted.legacy_tokens.load(Relaxed),
             ),
+            (
+                "shared_key_tokens",
+                "Tokens of the shared secret (HS256) that were taken while public keys sign",
+                counted.shared_key_tokens.load(Relaxed),
+            ),
             ("password_hashes", "Password computations done", hasher.computed),
             ("password_jobs_rejected", "Password jobs refused because the queue was full", hasher.rejected),
             ("password_jobs_expired", "Password jobs that waited too long", hasher.expired),

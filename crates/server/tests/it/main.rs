@@ -15,3 +15,4 @@ mod register;
 mod services;
 mod serving;
 mod sessions;
+mod well_known;

@@ -61,6 +61,11 @@ impl Harness {
         Self { app, ..self }
     }
 
+    /// Another process on the same database.
+    pub(crate) async fn replica(&self, settings: Settings) -> Result<App, Error> {
+        try_start(&self.folder, &self.clock, settings, KeyRing::hs256(SECRET, &[])).await
+    }
+
     pub(crate) fn caller(&self) -> Caller {
         Caller {
             now: self.clock.now(),
@@ -108,6 +113,10 @@ impl Harness {
 }
 
 async fn start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRing) -> App {
+    try_start(folder, clock, settings, keys).await.unwrap()
+}
+
+async fn try_start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRing) -> Result<App, Error> {
     let db = Db::open_sqlite(SqliteOptions::new(folder.path().join("auth.db"))).await.unwrap();
     store::migrate::migrate(&db, store::migrate::Mode::Auto, clock.now()).await.unwrap();
     let config =
@@ -120,7 +129,7 @@ async fn start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRin
         settings,
         clock: clock.clone(),
     };
-    App::start(parts).await.unwrap()
+    App::start(parts).await
 }
 
 /// A token of the replaced service.

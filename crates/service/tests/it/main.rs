@@ -5,6 +5,8 @@
 mod account;
 mod harness;
 mod import;
+mod keys;
+mod keys_life;
 mod legacy;
 mod login;
 mod logout;

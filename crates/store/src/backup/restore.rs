@@ -25,6 +25,7 @@ const NOT_IN_USE: &str =
 
 const END_SESSIONS: &str = "UPDATE sessions SET revoked_at = ?1 WHERE revoked_at IS NULL";
 const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1";
+const DROP_KEYS: &str = "DELETE FROM signing_keys";
 const NOT_BEFORE: &str = "SELECT value FROM meta WHERE key = 'tokens_not_before'";
 const SET_NOT_BEFORE: &str = "INSERT INTO meta (key, value) VALUES ('tokens_not_before', ?1) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
@@ -65,6 +66,8 @@ struct Replaced {
 /// * `tokens_not_before` is the second after `now`. Tokens carry whole seconds, so a token from before the restore can
 ///   have the second of `now` in it but no later one; when this function returns that second is over, and no new token
 ///   has it;
+/// * every signing key is gone, also one that was dropped after the backup was made; the next start makes new ones. No token
+///   is good any more anyway;
 /// * no user id is issued again. Other services store ids, so an account made since the backup lives on there, and
 ///   its id must not come to mean someone else. The replaced database says which were issued. When there is none, it
 ///   cannot be read, or it is not of the same origin, nobody knows: then a million ids are left out.
@@ -169,6 +172,7 @@ fn settle(draft: &Path, replaced: Option<&Replaced>, now: Timestamp) -> Result<R
     let tx = sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute(END_SESSIONS, [now.micros()])?;
     tx.execute(OPEN_EPOCH, [])?;
+    tx.execute(DROP_KEYS, [])?;
     let ours = read(&tx)?;
     let known_before = replaced.map_or(0, |replaced| replaced.not_before);
     let tokens_not_before = (now.seconds() + 1).max(ours.not_before).max(known_before);

@@ -2,7 +2,7 @@
 
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
-use store::{Error, change, imported_user, meta, prepare_all, session, unknown_name, user};
+use store::{Error, change, imported_user, meta, prepare_all, session, signing_key, unknown_name, user};
 
 use crate::given::scratch;
 
@@ -14,6 +14,7 @@ async fn every_statement_can_be_prepared() {
         ("user", user::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
         ("session", session::STATEMENTS),
+        ("signing_key", signing_key::STATEMENTS),
         ("change", change::STATEMENTS),
         ("meta", meta::STATEMENTS),
         ("unknown_name", unknown_name::STATEMENTS),
