@@ -117,6 +117,7 @@ fn keys(config: &Config, is_shared: bool) -> KeySettings {
     KeySettings {
         algorithm: keys.algorithm,
         sealing: keys.encryption.as_ref().map(SealingKey::derive),
+        sealing_before: keys.encryption_fallbacks.iter().map(SealingKey::derive).collect(),
         shared_until: match keys.hs256_until {
             Deadline::Auto if is_shared => SharedUntil::Auto,
             Deadline::At(time) if is_shared => SharedUntil::At(time),

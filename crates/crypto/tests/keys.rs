@@ -1,5 +1,7 @@
 //! Keys of our own: the RFCs' examples, agreement with another implementation, and every confusion of one with another.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;

@@ -113,7 +113,7 @@ impl App {
         let now = clock.now();
         let memory = Memory::read_and_update(&db, &settings, now).await?;
         let schemes = load_schemes(&db).await?;
-        let keys = crate::signing_key::prepare(&db, keys, &settings, now).await?;
+        let keys = crate::signing_key::prepare(&db, keys, &settings, memory.first_started_at, now).await?;
         let names = Arc::<Names>::default();
         let feed = Feed::load(&db, now, memory.longest_access_lifetime, Arc::clone(&names)).await?;
         let legacy_until = settings.tokens.legacy_until.unwrap_or(memory.first_started_at + LEGACY_PERIOD);

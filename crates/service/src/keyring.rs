@@ -18,8 +18,8 @@ pub(crate) struct Keys {
     shared_signs: bool,
     /// Until when its tokens are taken.
     shared_until: Timestamp,
-    /// Opens stored keys; without it there are none.
-    pub(crate) sealing: Option<SealingKey>,
+    /// What opens stored keys, the one that seals first; without any there are no keys.
+    opening: Vec<SealingKey>,
     ring: ArcSwap<Ring>,
 }
 
@@ -81,10 +81,20 @@ impl Keys {
         shared: KeyRing,
         shared_signs: bool,
         shared_until: Timestamp,
-        sealing: Option<SealingKey>,
+        opening: Vec<SealingKey>,
         ring: Ring,
     ) -> Self {
-        Self { shared, shared_signs, shared_until, sealing, ring: ArcSwap::from_pointee(ring) }
+        Self { shared, shared_signs, shared_until, opening, ring: ArcSwap::from_pointee(ring) }
+    }
+
+    /// Whether there are keys of our own beside the shared secret.
+    pub(crate) fn has_own(&self) -> bool {
+        !self.opening.is_empty()
+    }
+
+    /// What opens stored keys.
+    pub(crate) fn opening(&self) -> &[SealingKey] {
+        &self.opening
     }
 
     /// Whether the shared secret signs.
@@ -95,7 +105,7 @@ impl Keys {
     /// Checks the signature of a token. The key is found by its id in memory; without one of ours it is the shared secret's or
     /// nobody's (TK-02).
     pub(crate) fn open(&self, token: &str, now: Timestamp) -> Result<Opened, JwsFault> {
-        if self.sealing.is_none() {
+        if self.opening.is_empty() {
             let payload = self.shared.verify(token)?;
             return Ok(Opened { payload, by: SignedBy::Shared });
         }
@@ -159,14 +169,14 @@ impl Ring {
         version: Option<String>,
         longest: Longest,
         stored: &[StoredKey],
-        sealing: &SealingKey,
+        opening: &[SealingKey],
         before: Option<&Self>,
     ) -> (Self, Vec<String>) {
         let (mut by_id, mut closed) = (HashMap::new(), Vec::new());
         for row in stored.iter().filter(|row| row.life.dropped_at.is_none()) {
             let known =
                 before.and_then(|ring| ring.by_id.get(&row.id)).filter(|held| held.purpose == row.purpose);
-            let key = known.map(|held| Arc::clone(&held.key)).or_else(|| open(sealing, row).map(Arc::new));
+            let key = known.map(|held| Arc::clone(&held.key)).or_else(|| open(opening, row).map(Arc::new));
             match key {
                 Some(key) => {
                     _ = by_id.insert(row.id.clone(), Held { key, purpose: row.purpose, life: row.life })
@@ -205,9 +215,21 @@ pub(crate) fn seal(
     sealing.seal(secret, &context(key.id(), key.algorithm().name(), purpose))
 }
 
-fn open(sealing: &SealingKey, row: &StoredKey) -> Option<SigningKey> {
+/// The same secret sealed under the first of these, if only a later one opens it.
+pub(crate) fn resealed(opening: &[SealingKey], row: &StoredKey) -> Option<Vec<u8>> {
+    let context = context(&row.id, &row.algorithm, row.purpose);
+    let (first, earlier) = opening.split_first()?;
+    if first.open(&row.sealed, &context).is_ok() {
+        return None;
+    }
+    let secret = earlier.iter().find_map(|sealing| sealing.open(&row.sealed, &context).ok())?;
+    Some(first.seal(&secret, &context))
+}
+
+fn open(opening: &[SealingKey], row: &StoredKey) -> Option<SigningKey> {
     let algorithm = Algorithm::of(&row.algorithm)?;
-    let secret = sealing.open(&row.sealed, &context(&row.id, &row.algorithm, row.purpose)).ok()?;
+    let context = context(&row.id, &row.algorithm, row.purpose);
+    let secret = opening.iter().find_map(|sealing| sealing.open(&row.sealed, &context).ok())?;
     let key = SigningKey::from_secret(algorithm, &secret).ok()?;
     // The public key of an access key is for everybody; that of a refresh key must not exist (TK-03).
     let fits = algorithm.is_public() == (row.purpose == Purpose::Access);

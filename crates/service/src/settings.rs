@@ -57,6 +57,8 @@ pub struct KeySettings {
     pub algorithm: Algorithm,
     /// Opens the stored keys. Without it there is nothing but the shared secret.
     pub sealing: Option<SealingKey>,
+    /// Earlier ones: they still open keys, which are then sealed under the one above.
+    pub sealing_before: Vec<SealingKey>,
     /// Until when the shared secret's tokens are taken while public keys sign.
     pub shared_until: SharedUntil,
     /// How access tokens look under public keys.
@@ -65,6 +67,14 @@ pub struct KeySettings {
     pub rotation: Rotation,
     /// Whether a stored key that cannot be opened forbids the start. Only a command that is to end such keys goes on without.
     pub require_all: bool,
+}
+
+impl KeySettings {
+    /// What opens stored keys, the one that seals first.
+    pub(crate) fn opening(&self) -> Vec<SealingKey> {
+        let earlier = self.sealing_before.iter().filter(|_| self.sealing.is_some());
+        self.sealing.iter().chain(earlier).cloned().collect()
+    }
 }
 
 /// The end of the bridge from the shared secret to public keys.
@@ -95,6 +105,7 @@ impl Default for KeySettings {
         Self {
             algorithm: Algorithm::Hs256,
             sealing: None,
+            sealing_before: Vec::new(),
             shared_until: SharedUntil::Auto,
             profile: TokenProfile::SimpleJwt,
             rotation: Rotation {

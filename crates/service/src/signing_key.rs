@@ -6,26 +6,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crypto::jws::{Algorithm, SigningKey, generate};
-use crypto::secret::Secret;
-use domain::signing_key::{Life, Purpose, State, next_from, signer};
+use domain::signing_key::{Life, Purpose, State, signer};
 use domain::time::Timestamp;
 use store::signing_key::{self, StoredKey};
 use store::{Db, Tx, meta};
 
 use crate::App;
 use crate::error::{Error, Result};
-use crate::keyring::{self, Keys, Longest, PublishedKeys, Ring};
-use crate::settings::{KeySettings, Settings, SharedUntil};
+use crate::keyring::{Longest, PublishedKeys, Ring};
+use crate::settings::KeySettings;
 
-/// A change that meets another's is tried again.
-const TURNS: usize = 5;
+mod make;
+mod start;
+
+use make::{Made, make, make_missing};
+pub(crate) use start::prepare;
+
 /// Dropped keys are remembered for so long, for those who ask what happened.
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Longest time for which others keep the published keys.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
-/// Sessions that were opened in the last moment of the shared secret get this much more than their lifetime.
-const BRIDGE_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A key as it is told to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,67 +56,6 @@ pub fn max_age(app: &App) -> Duration {
     MAX_AGE.min(app.settings.keys.rotation.publish_ahead / 2)
 }
 
-/// The keys at the start: made where there are none, and all of them opened.
-///
-/// # Errors
-/// [`crate::Kind::Conflict`] when a stored key cannot be opened; and when the database cannot be read or written.
-pub(crate) async fn prepare(
-    db: &Db,
-    shared: crypto::jws::KeyRing,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Keys> {
-    let keys = &settings.keys;
-    let is_public = keys.algorithm.is_public();
-    let Some(sealing) = &keys.sealing else {
-        if is_public {
-            return Err(Error::internal("public keys were asked for without a key-encryption key"));
-        }
-        let ring = Ring::empty(Longest::default());
-        return Ok(Keys::new(shared, true, Timestamp::from_micros(i64::MAX), None, ring));
-    };
-    if is_public {
-        make_missing(db, keys, now, |row| {
-            row.purpose == Purpose::Refresh || row.algorithm == keys.algorithm.name()
-        })
-        .await?;
-    }
-    let snapshot = Snapshot::read(db).await?;
-    let (ring, closed) = Ring::build(snapshot.version, snapshot.longest, &snapshot.keys, sealing, None);
-    if !closed.is_empty() && keys.require_all {
-        return Err(Error::conflict(format!(
-            "KEY_ENCRYPTION_KEY does not open the stored signing keys {}: give the key that sealed them, or end them with \
-             `bookstore-auth key drop`.",
-            closed.join(", ")
-        )));
-    }
-    let shared_until = if is_public {
-        shared_until(db, keys.shared_until, snapshot.longest, now).await?
-    } else {
-        Timestamp::from_micros(i64::MAX)
-    };
-    Ok(Keys::new(shared, !is_public, shared_until, Some(sealing.clone()), ring))
-}
-
-/// When the bridge from the shared secret ends. The first start with public keys notes its time.
-async fn shared_until(db: &Db, until: SharedUntil, longest: Longest, now: Timestamp) -> Result<Timestamp> {
-    let mut tx = db.begin().await?;
-    let stored = meta::get(&mut tx, meta::PUBLIC_KEYS_SINCE).await?.and_then(|since| since.parse().ok());
-    let since = match stored {
-        Some(micros) => Timestamp::from_micros(micros),
-        None => {
-            meta::set(&mut tx, meta::PUBLIC_KEYS_SINCE, &now.micros().to_string()).await?;
-            tx.commit().await?;
-            now
-        }
-    };
-    Ok(match until {
-        SharedUntil::Auto => since + longest.refresh + BRIDGE_MARGIN,
-        SharedUntil::Never => Timestamp::from_micros(i64::MIN),
-        SharedUntil::At(time) => time,
-    })
-}
-
 /// Notes that the shared secret signs (again): the next change to public keys begins a new bridge.
 pub(crate) async fn note_shared(app: &App) -> Result<()> {
     if !app.keys.shared_signs() {
@@ -138,7 +77,9 @@ pub(crate) async fn note_shared(app: &App) -> Result<()> {
 /// # Errors
 /// When the database cannot be read; what is in memory then stays.
 pub(crate) async fn poll(app: &App) -> Result<()> {
-    let Some(sealing) = &app.keys.sealing else { return Ok(()) };
+    if !app.keys.has_own() {
+        return Ok(());
+    }
     let mut tx = app.db.read().await?;
     let version = meta::get(&mut tx, meta::KEYS_VERSION).await?;
     drop(tx);
@@ -148,7 +89,7 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
     }
     let snapshot = Snapshot::read(&app.db).await?;
     let (ring, closed) =
-        Ring::build(snapshot.version, snapshot.longest, &snapshot.keys, sealing, Some(&before));
+        Ring::build(snapshot.version, snapshot.longest, &snapshot.keys, app.keys.opening(), Some(&before));
     for id in closed {
         tracing::error!(
             event = "signing_key_closed",
@@ -166,7 +107,7 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
 /// # Errors
 /// When the database cannot be read or written.
 pub(crate) async fn maintain(app: &App, now: Timestamp) -> Result<()> {
-    if app.keys.sealing.is_none() {
+    if !app.keys.has_own() {
         return Ok(());
     }
     let settings = &app.settings.keys;
@@ -220,7 +161,7 @@ fn listed(row: StoredKey, longest: Longest, now: Timestamp) -> Listed {
 pub async fn rotate(app: &App) -> Result<Vec<Listed>> {
     let settings = app.settings.keys.clone();
     require_public(&settings)?;
-    let made = Purpose::ALL.map(|purpose| make(&settings, purpose));
+    let made = [make(&settings, Purpose::Access).await?, make(&settings, Purpose::Refresh).await?];
     let mut tx = app.db.begin().await?;
     change(&mut tx).await?;
     let now = app.clock.now();
@@ -234,7 +175,7 @@ pub async fn rotate(app: &App) -> Result<Vec<Listed>> {
     }
     let mut next = Vec::new();
     for key in made {
-        let row = key.await?.row(&settings, now, now + settings.rotation.publish_ahead)?;
+        let row = key.row(&settings, now, now + settings.rotation.publish_ahead)?;
         signing_key::insert(&mut tx, &row).await?;
         next.push(listed(row, longest, now));
     }
@@ -299,94 +240,6 @@ fn require_public(settings: &KeySettings) -> Result<()> {
     Err(Error::conflict(
         "SIGNING_ALG is HS256: tokens are signed with SECRET_KEY, there is nothing to rotate here.",
     ))
-}
-
-/// Makes the keys that are missing or due. `fits` says whether a key is one that is wanted.
-async fn make_missing(
-    db: &Db,
-    settings: &KeySettings,
-    now: Timestamp,
-    fits: impl Fn(&StoredKey) -> bool,
-) -> Result<()> {
-    let plan = |keys: &[StoredKey]| -> Vec<(Purpose, Timestamp)> {
-        let next = |purpose| {
-            let from =
-                next_from(&of(purpose, keys), |row| row.life, |row| fits(row), settings.rotation, now)?;
-            Some((purpose, from))
-        };
-        Purpose::ALL.into_iter().filter_map(next).collect()
-    };
-    for turn in 1.. {
-        let wanted = plan(&Snapshot::read(db).await?.keys);
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let mut made = Vec::new();
-        for (purpose, _) in wanted {
-            made.push(make(settings, purpose).await?);
-        }
-        match insert_missing(db, settings, made, now, &plan).await {
-            Err(error) if error.is_unavailable() && turn < TURNS => {}
-            done => return done,
-        }
-    }
-    Ok(())
-}
-
-/// Stores of the keys that were made those that are still missing: another replica may have been faster.
-async fn insert_missing(
-    db: &Db,
-    settings: &KeySettings,
-    made: Vec<Made>,
-    now: Timestamp,
-    plan: impl Fn(&[StoredKey]) -> Vec<(Purpose, Timestamp)>,
-) -> Result<()> {
-    let mut tx = db.begin().await?;
-    change(&mut tx).await?;
-    let wanted = plan(&signing_key::list(&mut tx).await?);
-    for (purpose, from) in &wanted {
-        let Some(key) = made.iter().find(|key| key.purpose == *purpose) else { continue };
-        signing_key::insert(&mut tx, &key.row(settings, now, *from)?).await?;
-        tracing::info!(event = "signing_key_made", key.id = key.key.id(), "a signing key was made");
-    }
-    if !wanted.is_empty() {
-        tx.commit().await?;
-    }
-    Ok(())
-}
-
-/// A key that nobody knows yet.
-struct Made {
-    purpose: Purpose,
-    key: SigningKey,
-    secret: Secret,
-}
-
-/// Makes a key on a thread of its own: RSA takes its time.
-async fn make(settings: &KeySettings, purpose: Purpose) -> Result<Made> {
-    let algorithm = match purpose {
-        Purpose::Access => settings.algorithm,
-        Purpose::Refresh => Algorithm::Hs256,
-    };
-    let made = tokio::task::spawn_blocking(move || generate(algorithm)).await.map_err(Error::internal)?;
-    let (key, secret) = made.map_err(Error::internal)?;
-    Ok(Made { purpose, key, secret })
-}
-
-impl Made {
-    /// Its row, sealed.
-    fn row(&self, settings: &KeySettings, now: Timestamp, from: Timestamp) -> Result<StoredKey> {
-        let no_key = || Error::internal("there is no key-encryption key");
-        let sealing = settings.sealing.as_ref().ok_or_else(no_key)?;
-        Ok(StoredKey {
-            id: self.key.id().to_owned(),
-            purpose: self.purpose,
-            algorithm: self.key.algorithm().name().to_owned(),
-            public_part: self.key.public().map(|public| public.members().to_owned()).unwrap_or_default(),
-            sealed: keyring::seal(sealing, &self.key, &self.secret, self.purpose),
-            life: Life::new(now, from),
-        })
-    }
 }
 
 /// Writes another version: whoever comes second waits here until the first is done.

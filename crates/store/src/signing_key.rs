@@ -33,11 +33,12 @@ const RECALL: &str = "UPDATE signing_keys SET retired_at = NULL \
 const ACTIVATE: &str = "UPDATE signing_keys SET active_from = $1 WHERE kid = $2 AND dropped_at IS NULL";
 const DROP: &str =
     "UPDATE signing_keys SET dropped_at = $1, sealed = $2 WHERE kid = $3 AND dropped_at IS NULL";
+const RESEAL: &str = "UPDATE signing_keys SET sealed = $1 WHERE kid = $2 AND dropped_at IS NULL";
 const PURGE: &str = "DELETE FROM signing_keys \
     WHERE purpose = $1 AND (dropped_at < $2 OR (dropped_at IS NULL AND retired_at < $3))";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[LIST, INSERT, RETIRE, RECALL, ACTIVATE, DROP, PURGE];
+pub const STATEMENTS: &[&str] = &[LIST, INSERT, RETIRE, RECALL, ACTIVATE, DROP, RESEAL, PURGE];
 
 /// More keys than a sane installation ever has at once.
 const MOST: i64 = 1_000;
@@ -77,6 +78,11 @@ pub async fn drop_key(tx: &mut Tx, key: &StoredKey, now: Timestamp) -> Result<bo
     let dropped = tx.execute(DROP, &[now.micros().into(), nothing.into(), (&key.id).into()]).await?;
     tx.execute(RECALL, &[key.purpose.as_str().into(), now.micros().into()]).await?;
     Ok(dropped > 0)
+}
+
+/// Replaces the sealed private part by the same one sealed anew.
+pub async fn reseal(tx: &mut Tx, id: &str, sealed: &[u8]) -> Result<()> {
+    tx.execute(RESEAL, &[sealed.into(), id.into()]).await.map(drop)
 }
 
 /// Removes keys of a purpose dropped before `dropped_before` or retired before `retired_before`; answers how many.

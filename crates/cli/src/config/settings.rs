@@ -54,6 +54,7 @@ pub(crate) struct Keys {
     pub(crate) algorithm: Algorithm,
     /// Opens the stored keys; `None` when not set, and where a command needs no keys.
     pub(crate) encryption: Option<Secret>,
+    pub(crate) encryption_fallbacks: Vec<Secret>,
     pub(crate) hs256_until: Deadline,
     pub(crate) rfc9068: bool,
     pub(crate) rotation_interval: Duration,
@@ -180,6 +181,7 @@ fn keys(reader: &mut Reader<'_>, needs: Needs) -> Keys {
         legacy_until,
         algorithm: algorithm(reader, needs),
         encryption: encryption_key(reader, needs),
+        encryption_fallbacks: reader.secret_list("KEY_ENCRYPTION_KEY_FALLBACKS"),
         hs256_until: reader.deadline("HS256_VERIFY_UNTIL"),
         rfc9068: reader.choice("TOKEN_PROFILE") == "rfc9068",
         rotation_interval: reader.duration("KEY_ROTATION_INTERVAL"),

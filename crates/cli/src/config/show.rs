@@ -189,7 +189,14 @@ and stays published until the last token that it signed has died. [bridge.md](br
   tokens: everybody must log in again.
 * Refresh tokens are signed with a key that is never published: only this service can check them.
 * The keys lie in the database, encrypted with `KEY_ENCRYPTION_KEY`. A backup of the database does not hold that one: keep it as safe, in
-  another place. To change it: `key drop --all`, then start with the new one; or keep it.
+  another place. When it is lost: `key drop --all` with a new one; everybody logs in again.
+
+To change `KEY_ENCRYPTION_KEY` while replicas run:
+
+1. Put the new one into `KEY_ENCRYPTION_KEY_FALLBACKS` of every replica; restart them one after another.
+2. Swap: the new one becomes `KEY_ENCRYPTION_KEY`, the old one goes to the fallbacks; restart them one after another. The keys are
+   sealed anew.
+3. Empty `KEY_ENCRYPTION_KEY_FALLBACKS`. Old backups do not need the old one: `restore` removes the signing keys.
 ";
 
 #[cfg(test)]

@@ -142,6 +142,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "SIGNING_ALG",
             "KEY_ENCRYPTION_KEY",
             "KEY_ENCRYPTION_KEY_FILE",
+            "KEY_ENCRYPTION_KEY_FALLBACKS",
             "HS256_VERIFY_UNTIL",
             "TOKEN_PROFILE",
             "KEY_ROTATION_INTERVAL",
@@ -239,6 +240,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         "A file that holds KEY_ENCRYPTION_KEY. One newline at its end is not part of the key.",
+    ),
+    row(
+        "KEY_ENCRYPTION_KEY_FALLBACKS",
+        Kind::SecretList,
+        "",
+        "Earlier key-encryption keys, separated by spaces: they still open stored keys, which are sealed under KEY_ENCRYPTION_KEY \
+         at the next start.",
     ),
     row(
         "HS256_VERIFY_UNTIL",

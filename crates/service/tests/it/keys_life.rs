@@ -10,7 +10,7 @@ use service::settings::{KeySettings, Settings};
 use service::{App, Kind, signing_key};
 
 use crate::harness::{DAY, Harness, MINUTE, Refused, START};
-use crate::keys::{public, stored};
+use crate::keys::{public, sealing, stored};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -187,13 +187,42 @@ async fn keys_that_cannot_be_opened_forbid_the_start() {
         let settings = public(Algorithm::EdDsa);
         Settings { keys: KeySettings { sealing: Some(sealing), ..settings.keys }, ..settings }
     };
+    harness.clock.advance(DAY * 200); // a key is due, and must not be made by whoever cannot open the others
+    let before = stored(&harness.app).await;
     let Err(error) = harness.replica(other()).await else { panic!("it started") };
+    assert_eq!(stored(&harness.app).await, before);
     assert!(error.kind == Kind::Conflict && error.detail.contains("KEY_ENCRYPTION_KEY"), "{error:?}");
     let repair = Settings { keys: KeySettings { require_all: false, ..other().keys }, ..other() };
     let app = harness.replica(repair).await.unwrap();
     let all: Vec<String> = stored(&app).await.into_iter().map(|row| row.id).collect();
     signing_key::drop_keys(&app, &all).await.unwrap();
     assert!(harness.replica(other()).await.is_ok());
+}
+
+// KY-03, KY-05: a new key-encryption key, with nobody logged out.
+#[tokio::test]
+async fn keys_are_sealed_anew_under_a_new_key() {
+    let new = || SealingKey::derive(&Secret::from("another key-encryption key".to_owned()));
+    let with = |sealing: SealingKey, sealing_before: Vec<SealingKey>| {
+        let settings = public(Algorithm::EdDsa);
+        let keys = KeySettings { sealing: Some(sealing), sealing_before, ..settings.keys };
+        Settings { keys, ..settings }
+    };
+    let harness = Harness::with(with(sealing(), vec![])).await;
+    harness.register("ann").await;
+    let pair = harness.login("ann").await;
+    let ahead = harness.replica(with(sealing(), vec![new()])).await.unwrap();
+    let before = stored(&harness.app).await;
+    let swapped = harness.replica(with(new(), vec![sealing()])).await.unwrap();
+    assert!(stored(&harness.app).await.iter().zip(&before).all(|(now, then)| now.sealed != then.sealed));
+    for app in [&harness.app, &ahead, &swapped] {
+        service::feed::poll(app).await.unwrap();
+        service::verify::verify(app, &harness.caller(), &pair.access).await.unwrap();
+    }
+    assert!(harness.replica(with(sealing(), vec![])).await.is_err(), "the old one opens nothing any more");
+    let harness = harness.restart(with(new(), vec![])).await;
+    harness.verify(&pair.access).await.unwrap();
+    harness.refresh(&pair.refresh).await.unwrap();
 }
 
 // KY-03: whoever writes to the database cannot make a key count for what it is not.

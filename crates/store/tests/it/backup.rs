@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use domain::signing_key::{Life, Purpose};
 use domain::time::Timestamp;
 use store::backup::{Restored, backup, restore};
 use store::migrate::{Mode, migrate};
+use store::signing_key::{self, StoredKey};
 use store::{Db, Error, Result, SqliteOptions, meta};
 
 use crate::given::{number, open, text};
@@ -189,6 +191,30 @@ async fn a_restore_brings_the_users_back_and_ends_everything_from_before() {
     // What was replaced is whole.
     let old = open(restored.kept_as.unwrap(), 1).await;
     assert_eq!(number(&old, "SELECT COUNT(*) FROM users").await, 11);
+}
+
+// RF-08: a backup may hold a key that was dropped since.
+#[tokio::test]
+async fn a_restore_brings_no_signing_key_back() {
+    let place = Place::new();
+    let db = place.open(BORN).await;
+    let key = StoredKey {
+        id: "kid".to_owned(),
+        purpose: Purpose::Access,
+        algorithm: "EdDSA".to_owned(),
+        public_part: "{}".to_owned(),
+        sealed: vec![1, 2, 3],
+        life: Life::new(BORN, BORN),
+    };
+    let mut tx = db.begin().await.unwrap();
+    signing_key::insert(&mut tx, &key).await.unwrap();
+    assert_eq!(signing_key::list(&mut tx).await.unwrap(), [key]);
+    tx.commit().await.unwrap();
+    run_backup(place.database(), place.copy()).await.unwrap();
+    db.close().await;
+    run_restore(place.copy(), place.database()).await.unwrap();
+    let db = place.open(BORN).await;
+    assert_eq!(number(&db, "SELECT COUNT(*) FROM signing_keys").await, 0);
 }
 
 #[tokio::test]
