@@ -137,12 +137,10 @@ impl Memory {
         let mut tx = db.begin().await?;
         let first = meta::set_once(&mut tx, meta::FIRST_STARTED_AT, &now.micros().to_string()).await?;
         let not_before = meta::get(&mut tx, meta::TOKENS_NOT_BEFORE).await?;
-        let longest = meta::get(&mut tx, meta::LONGEST_ACCESS_LIFETIME).await?;
-        let stored = Duration::from_micros(number(meta::LONGEST_ACCESS_LIFETIME, longest.as_deref())?);
-        let longest = settings.tokens.access_lifetime.max(stored);
-        if longest != stored {
-            meta::set(&mut tx, meta::LONGEST_ACCESS_LIFETIME, &longest.as_micros().to_string()).await?;
-        }
+        // Several replicas may start at once, with different lifetimes.
+        let ours = i64::try_from(settings.tokens.access_lifetime.as_micros()).unwrap_or(i64::MAX);
+        let longest = meta::raise(&mut tx, meta::LONGEST_ACCESS_LIFETIME, ours).await?;
+        let longest = Duration::from_micros(longest.unsigned_abs());
         tx.commit().await?;
         Ok(Self {
             first_started_at: Timestamp::from_micros(number(meta::FIRST_STARTED_AT, Some(&first))?),

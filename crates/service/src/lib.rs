@@ -18,6 +18,7 @@ pub mod import;
 pub mod login;
 pub mod refresh;
 pub mod register;
+mod retry;
 pub mod settings;
 mod throttle;
 mod token;

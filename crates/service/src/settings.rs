@@ -16,6 +16,8 @@ pub struct Settings {
     pub throttle: bool,
     /// Within this time a change made elsewhere is seen here.
     pub revocation_bound: Duration,
+    /// Whether replicas tell each other of changes through the database, where it can do that.
+    pub feed_notify: bool,
     /// Beyond this age of the feed no access token is judged.
     pub feed_max_staleness: Duration,
 }
@@ -49,6 +51,7 @@ impl Default for Settings {
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             throttle: true,
             revocation_bound: Duration::from_secs(1),
+            feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),
         }
     }
