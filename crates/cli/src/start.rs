@@ -20,21 +20,40 @@ use service::settings::{KeySettings, Settings, SharedUntil, TokenProfile, TokenS
 use service::{App, Parts};
 use store::{Db, SqliteOptions, meta, migrate};
 
-use crate::config::{Config, Deadline, Mode, Problem, Problems, secret};
+use crate::config::{Config, Database, Deadline, Mode, Problem, Problems, secret};
 
 /// Opens the database and brings its schema up to date, or refuses where that is switched off.
 ///
 /// # Errors
 /// Those of the database, with its path.
 pub(crate) async fn database(config: &Config, clock: &Clock) -> anyhow::Result<Db> {
-    let path = config.database.display();
-    let options = SqliteOptions { commit_batch: config.commit_batch, ..SqliteOptions::new(&config.database) };
-    let db =
-        Db::open_sqlite(options).await.with_context(|| format!("the database {path} cannot be opened"))?;
+    let name = &config.database;
+    let db = connect(config).await?;
+    // From here on all replicas go by one clock.
+    clock.follow(&db).await.with_context(|| format!("the database {name} does not tell the time"))?;
     let mode = if config.migrate { migrate::Mode::Auto } else { migrate::Mode::Never };
     let migrated = migrate::migrate(&db, mode, clock.now()).await;
-    migrated.with_context(|| format!("the database {path} cannot be used"))?;
+    migrated.with_context(|| format!("the database {name} cannot be used"))?;
     Ok(db)
+}
+
+/// Opens the database as it is.
+///
+/// # Errors
+/// Those of the database, with its name.
+pub(crate) async fn connect(config: &Config) -> anyhow::Result<Db> {
+    let opened = match &config.database {
+        Database::File(path) => {
+            Db::open_sqlite(SqliteOptions { commit_batch: config.commit_batch, ..SqliteOptions::new(path) })
+                .await
+        }
+        Database::Postgres(options) => {
+            let mut options = options.clone();
+            options.pool = config.database_pool;
+            Db::open_postgres(options).await
+        }
+    };
+    opened.with_context(|| format!("the database {} cannot be opened", config.database))
 }
 
 /// Which mode the database was made by; `None` before the first start.
@@ -55,7 +74,7 @@ pub(crate) async fn stored_mode(db: &Db) -> anyhow::Result<Option<Mode>> {
 /// # Errors
 /// A problem that says how to go on, when the database belongs to the other mode.
 pub(crate) async fn claim(db: &Db, config: &Config, adopt: bool, now: Timestamp) -> anyhow::Result<()> {
-    let path = config.database.display();
+    let path = &config.database;
     let problem = match (stored_mode(db).await?, config.mode) {
         (Some(Mode::Dev), Mode::Serve) if !adopt => Problem::new(
             format!(
@@ -155,6 +174,7 @@ fn settings(config: &Config, is_shared: bool) -> Settings {
         throttle: config.throttle,
         services: config.services.credentials.clone(),
         revocation_bound: config.revocation_bound,
+        feed_notify: config.feed_notify,
         feed_max_staleness: config.feed_max_staleness,
     }
 }

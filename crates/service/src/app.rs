@@ -165,12 +165,13 @@ impl Memory {
 /// keep them for as long as tokens live.
 async fn longest(tx: &mut Tx, key: &'static str, set: Duration) -> Result<Duration> {
     let stored = Duration::from_micros(number(key, meta::get(tx, key).await?.as_deref())?);
-    let longest = set.max(stored);
-    if longest != stored {
-        meta::set(tx, key, &longest.as_micros().to_string()).await?;
-        crate::signing_key::change(tx).await?;
+    if set <= stored {
+        return Ok(stored);
     }
-    Ok(longest)
+    // Several replicas may start at once, with different lifetimes.
+    let longest = meta::raise(tx, key, i64::try_from(set.as_micros()).unwrap_or(i64::MAX)).await?;
+    crate::signing_key::change(tx).await?;
+    Ok(Duration::from_micros(longest.unsigned_abs()))
 }
 
 /// A number that we wrote ourselves; anything else means that the database is not what we think it is.

@@ -119,6 +119,12 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(Kind::Internal, "error", "A server error occurred.") }
     }
 
+    /// Whether another transaction was in the way, so that the same again may succeed.
+    pub(crate) fn is_contention(&self) -> bool {
+        let source = self.source.as_deref().and_then(|source| source.downcast_ref());
+        matches!(source, Some(store::Error::Contention))
+    }
+
     /// Whether the service could not tell, as opposed to saying no.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {

@@ -2,6 +2,11 @@
 //!
 //! Entries are kept for as long as an access token from before them may live, so memory is bounded by the rate of
 //! changes and not by the number of users.
+//!
+//! Who commits a change takes it in at once and then announces it ([`announce`]), so that other replicas look without
+//! delay; without a word they look often enough by themselves.
+
+mod gaps;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +16,11 @@ use std::time::Duration;
 use domain::session::SessionId;
 use domain::time::Timestamp;
 use domain::user::UserId;
-use parking_lot::RwLock;
-use store::Db;
+use gaps::Gaps;
+use parking_lot::{Mutex, RwLock};
 use store::change::{self, Change, What};
+use store::{Db, Tx};
+use tokio::sync::Notify;
 
 use crate::App;
 use crate::error::Result;
@@ -21,6 +28,8 @@ use crate::names::Names;
 
 /// Entries of the feed that are read at once.
 const PAGE: i64 = 1_000;
+/// So many places before the first one that a starting reader reads may belong to transactions that are still open.
+const OVERLAP: i64 = 256;
 /// Clocks of replicas and of the database may differ by this much.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
@@ -33,6 +42,11 @@ pub struct Feed {
     horizon: Duration,
     /// What must be read again once a user has changed.
     names: Arc<Names>,
+    /// Places below the last one that were empty so far. Held while reading, so that polls run one after another.
+    gaps: tokio::sync::Mutex<Gaps>,
+    /// A change of ours that others have not been told of.
+    news: Notify,
+    told: Mutex<bool>,
 }
 
 #[derive(Default)]
@@ -62,9 +76,29 @@ impl Feed {
         let last_seq = change::last_before(&mut tx, now - horizon).await?;
         drop(tx);
         let recent = RwLock::new(Recent { last_seq, ..Recent::default() });
-        let feed = Self { recent, read_at: AtomicI64::new(now.micros()), horizon, names };
+        let mut gaps = Gaps::default();
+        gaps.note((last_seq - OVERLAP).max(0), last_seq + 1, now);
+        let feed = Self {
+            recent,
+            read_at: AtomicI64::new(now.micros()),
+            gaps: gaps.into(),
+            names,
+            ..Self::empty(horizon)
+        };
         feed.poll(db, now).await?;
         Ok(feed)
+    }
+
+    fn empty(horizon: Duration) -> Self {
+        Self {
+            recent: RwLock::default(),
+            read_at: AtomicI64::new(0),
+            horizon,
+            names: Arc::default(),
+            gaps: tokio::sync::Mutex::default(),
+            news: Notify::new(),
+            told: Mutex::new(true),
+        }
     }
 
     /// Reads what is new.
@@ -72,41 +106,70 @@ impl Feed {
     /// # Errors
     /// When the database cannot be read; the feed then grows stale.
     pub async fn poll(&self, db: &Db, now: Timestamp) -> Result<()> {
+        let mut gaps = self.gaps.lock().await;
+        let mut tx = db.read().await?;
+        self.read_gaps(&mut tx, &mut gaps, now).await?;
         loop {
             let after = self.recent.read().last_seq;
-            let mut tx = db.read().await?;
             let page = change::read_after(&mut tx, after, PAGE).await?;
-            drop(tx);
             let full = page.len() as i64 == PAGE;
-            self.follow(page, now);
+            self.follow(&page, after, &mut gaps, now);
             if !full {
                 break;
             }
         }
+        gaps.forget(now);
         // Not the maximum: after the clock has been set back, our knowledge must still age.
         self.read_at.store(now.micros(), Ordering::Release);
         Ok(())
     }
 
-    fn follow(&self, page: Vec<Change>, now: Timestamp) {
-        let Some(last) = page.last() else { return };
+    /// Asks again for places that were empty.
+    async fn read_gaps(&self, tx: &mut Tx, gaps: &mut Gaps, now: Timestamp) -> Result<()> {
+        for (mut first, last) in gaps.questions() {
+            while first <= last {
+                let page = change::read_between(tx, first, last, PAGE).await?;
+                let full = page.len() as i64 == PAGE;
+                first = page.last().filter(|_| full).map_or(i64::MAX, |change| change.seq + 1);
+                let mut recent = self.recent.write();
+                for change in &page {
+                    recent.apply(change, now);
+                    self.forget_name(change);
+                    gaps.fill(change.seq);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&self, page: &[Change], mut after: i64, gaps: &mut Gaps, now: Timestamp) {
         let mut recent = self.recent.write();
-        recent.last_seq = recent.last_seq.max(last.seq);
-        page.iter().for_each(|change| recent.apply(change, now));
-        drop(recent);
-        page.iter().for_each(|change| self.forget_name(change));
+        for change in page {
+            gaps.note(after, change.seq, now);
+            after = change.seq;
+            recent.apply(change, now);
+            self.forget_name(change);
+        }
+        recent.last_seq = recent.last_seq.max(after);
     }
 
     /// Takes in a change that this process has just committed, so that it holds here at once.
     pub(crate) fn apply(&self, change: &Change, now: Timestamp) {
         self.recent.write().apply(change, now);
         self.forget_name(change);
+        *self.told.lock() = false;
+        self.news.notify_one();
     }
 
     fn forget_name(&self, change: &Change) {
         if let What::User { id, .. } = change.what {
             self.names.forget(id);
         }
+    }
+
+    /// Waits until a change of ours has to be announced.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// How old our knowledge is.
@@ -188,6 +251,19 @@ pub async fn poll(app: &App) -> Result<()> {
     app.feed.poll(&app.db, now).await
 }
 
+/// Tells the other replicas of changes that were committed here since the last time, if there are any: once for all of
+/// them. A command does so before it ends, the worker all the time.
+pub async fn announce(app: &App) {
+    let nothing_new = std::mem::replace(&mut *app.feed.told.lock(), true);
+    if nothing_new || !app.settings.feed_notify {
+        return;
+    }
+    // They look by themselves as well, so a word that is lost costs a moment.
+    if let Err(error) = app.db.announce().await {
+        tracing::debug!(event = "announcement_lost", error = %error, "others were not told of a change");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,8 +276,7 @@ mod tests {
     }
 
     fn feed() -> Feed {
-        let horizon = Duration::from_secs(100);
-        Feed { recent: RwLock::default(), read_at: AtomicI64::new(0), horizon, names: Arc::default() }
+        Feed::empty(Duration::from_secs(100))
     }
 
     #[test]

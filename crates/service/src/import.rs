@@ -2,13 +2,13 @@
 
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
-use store::Tx;
 use store::change::{self, What};
 use store::imported_user::{self, Memory};
 use store::user::{Credentials, NewPassword, NewUser};
+use store::{Dialect, Tx};
 
-use crate::App;
 use crate::error::Result;
+use crate::{App, retry};
 
 /// One row of another system's user table, already read and checked by the importer.
 #[derive(Clone, Debug)]
@@ -80,6 +80,26 @@ pub async fn apply_batch(
     rows: &[ImportedUser],
     dry_run: bool,
 ) -> Result<Vec<RowOutcome>> {
+    let highest = rows.iter().map(|row| row.id.get()).max();
+    if let Some(highest) = highest.filter(|_| !dry_run && app.db.dialect() == Dialect::Postgres) {
+        // Ids given here do not move the sequence on: a registration meanwhile must not be issued one of them.
+        reserve_ids(app, highest).await?;
+    }
+    let mut turn = 0;
+    loop {
+        let done = try_to_apply(app, source, rows, dry_run).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_apply(
+    app: &App,
+    source: &str,
+    rows: &[ImportedUser],
+    dry_run: bool,
+) -> Result<Vec<RowOutcome>> {
     let mut changes = Vec::new();
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut tx = app.db.begin().await?;
@@ -114,7 +134,7 @@ async fn apply(
     changes: &mut Vec<change::Change>,
 ) -> Result<RowOutcome> {
     let memory = imported_user::find(tx, source, row.id).await?;
-    let current = imported_user::find_credentials(tx, row.id).await?;
+    let current = imported_user::lock_credentials(tx, row.id).await?;
     match (&memory, &current) {
         (Some(_), None) => return Ok(RowOutcome::DeletedHere),
         (None, None) if store::user::is_deleted(tx, row.id).await? => return Ok(RowOutcome::DeletedHere),

@@ -24,6 +24,7 @@ pub mod logout;
 mod names;
 pub mod refresh;
 pub mod register;
+mod retry;
 pub mod session;
 pub mod settings;
 pub mod signing_key;

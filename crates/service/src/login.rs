@@ -12,7 +12,7 @@ use store::user::Credentials;
 use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
 use crate::token::{self, TokenPair};
-use crate::{App, Caller};
+use crate::{App, Caller, retry};
 
 /// Name and password as they came in.
 pub struct Input {
@@ -47,7 +47,7 @@ pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair
             }
         };
         let Some(account) = found.as_ref() else { break };
-        match finish(app, caller, account, verdict).await? {
+        match finish(app, caller, account, &verdict).await? {
             Finished::Given(pair) => return Ok(pair),
             Finished::Changed(now) => found = now,
         }
@@ -114,19 +114,35 @@ enum Finished {
 }
 
 /// Clears the failures, keeps an upgraded hash and opens a session, all in one transaction.
-async fn finish(app: &App, caller: &Caller, checked: &Credentials, verdict: Verdict) -> Result<Finished> {
+/// It is repeated when another transaction is in the way; the password is not hashed again for that.
+async fn finish(app: &App, caller: &Caller, checked: &Credentials, verdict: &Verdict) -> Result<Finished> {
+    let mut turn = 0;
+    loop {
+        let done = try_to_finish(app, caller, checked, verdict).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_finish(
+    app: &App,
+    caller: &Caller,
+    checked: &Credentials,
+    verdict: &Verdict,
+) -> Result<Finished> {
     let id = checked.user.id;
     let mut tx = app.db.begin().await?;
-    let mut current = match store::imported_user::find_credentials(&mut tx, id).await? {
+    let mut current = match store::imported_user::lock_credentials(&mut tx, id).await? {
         Some(current) if current.password_hash == checked.password_hash => current,
         changed => return Ok(Finished::Changed(changed)),
     };
-    if let Some(hash) = verdict.upgraded {
-        let scheme = crypto::password::scheme_of(&hash);
-        if !store::user::upgrade_hash(&mut tx, id, &current.password_hash, &hash, &scheme).await? {
+    if let Some(hash) = &verdict.upgraded {
+        let scheme = crypto::password::scheme_of(hash);
+        if !store::user::upgrade_hash(&mut tx, id, &current.password_hash, hash, &scheme).await? {
             return Ok(Finished::Changed(Some(current)));
         }
-        current.password_hash = hash;
+        current.password_hash.clone_from(hash);
     }
     let log = cleared_log(&current, caller);
     if !store::user::record_login(&mut tx, &current, &log, caller.now).await? {

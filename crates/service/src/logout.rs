@@ -8,7 +8,7 @@ use store::change::What;
 use crate::error::{Error, Result};
 use crate::refresh::{legacy_jti, legacy_session_id};
 use crate::token::{self, LegacyUser};
-use crate::{App, Caller, session, user, verify};
+use crate::{App, Caller, retry, session, user, verify};
 
 /// Ends the session of a token. Any of its access and refresh tokens will do, also a spent one: whoever holds it may
 /// have stolen it, or wants the session to end. Ending what has ended already is no failure.
@@ -18,11 +18,21 @@ use crate::{App, Caller, session, user, verify};
 /// the replaced service, which names no session; [`crate::Kind::Unavailable`].
 pub async fn logout(app: &App, caller: &Caller, text: &str) -> Result<()> {
     let claims = token::read(app, text, caller.now).map_err(Error::token)?;
+    let mut turn = 0;
+    loop {
+        let done = try_to_log_out(app, caller, &claims).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_log_out(app: &App, caller: &Caller, claims: &Claims) -> Result<()> {
     let (id, ended) = match (claims.session, claims.token_type) {
-        (Some(id), _) => (id, end(app, caller, &claims, id).await?),
-        (None, TokenType::Refresh) => spend(app, caller, &claims).await?,
+        (Some(id), _) => (id, end(app, caller, claims, id).await?),
+        (None, TokenType::Refresh) => spend(app, caller, claims).await?,
         (None, TokenType::Access) => {
-            verify::access(app, caller, &claims).await?;
+            verify::access(app, caller, claims).await?;
             return Err(Error::conflict("This token names no session; log out with the refresh token."));
         }
     };
@@ -71,8 +81,13 @@ async fn spend(app: &App, caller: &Caller, claims: &Claims) -> Result<(SessionId
 /// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Unavailable`].
 pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId> {
     let claims = verify::check(app, caller, text).await?;
-    end_all(app, caller, claims.user_id).await?;
-    Ok(claims.user_id)
+    let mut turn = 0;
+    loop {
+        let done = end_all(app, caller, claims.user_id).await;
+        if !retry::again(&done, &mut turn).await {
+            return done.map(|()| claims.user_id);
+        }
+    }
 }
 
 /// Ends all sessions of a user.

@@ -11,7 +11,7 @@ use store::session::Found;
 
 use crate::error::{Error, Result};
 use crate::token::{self, LegacyUser};
-use crate::{App, Caller, session};
+use crate::{App, Caller, retry, session};
 
 /// What a refresh gives.
 pub struct Refreshed {
@@ -34,11 +34,21 @@ pub async fn refresh(app: &App, caller: &Caller, text: &str) -> Result<Refreshed
     if claims.token_type != TokenType::Refresh {
         return Err(Error::token(TokenFault::WrongType));
     }
+    let mut turn = 0;
+    loop {
+        let done = attempt(app, caller, &claims).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn attempt(app: &App, caller: &Caller, claims: &Claims) -> Result<Refreshed> {
     for _ in 0..TURNS {
         let mut tx = app.db.begin().await?;
         let step = match claims.session {
-            Some(id) => known(app, caller, &claims, id, &mut tx).await?,
-            None => adopt(app, caller, &claims, &mut tx).await?,
+            Some(id) => known(app, caller, claims, id, &mut tx).await?,
+            None => adopt(app, caller, claims, &mut tx).await?,
         };
         match step {
             Step::Give(session) => {
@@ -99,8 +109,12 @@ async fn adopt(app: &App, caller: &Caller, claims: &Claims, tx: &mut Tx) -> Resu
     } else {
         session.jti = presented; // nothing succeeds it: the token stays in force
     }
-    if store::session::insert(tx, &session, token::spent_until(&session, claims)).await? {
-        return Ok(Step::Give(session));
+    match store::session::insert(tx, &session, token::spent_until(&session, claims)).await {
+        Ok(true) => return Ok(Step::Give(session)),
+        Ok(false) => {}
+        // The user was deleted since the token was judged.
+        Err(store::Error::Constraint(_)) => return Ok(Step::invalid()),
+        Err(error) => return Err(error.into()),
     }
     match store::session::find(tx, id).await? {
         Some(found) if found.session.user_id == claims.user_id => {

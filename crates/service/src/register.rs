@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use crypto::hasher::Lane;
 use domain::field::{Field, FieldErrors};
 use domain::password::Password;
-use domain::user::{EmailAddress, NAME_TAKEN, User, Username};
+use domain::user::{EmailAddress, NAME_TAKEN, User, UserId, Username};
 use store::user::{NewPassword, NewUser};
 
 use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
-use crate::{App, Caller};
+use crate::{App, Caller, retry};
 
 /// The fields as they came in; each is a text or says why it is none.
 pub struct Input {
@@ -87,17 +87,33 @@ async fn insert(app: &App, caller: &Caller, valid: &Valid, hash: &str) -> Result
         last_login_at: None,
         disabled_at: None,
     };
+    let id = store_new(app, &new).await?;
+    Ok(new.into_user(id))
+}
+
+/// Stores a new account under the next id; also for those that an operator makes.
+pub(crate) async fn store_new(app: &App, new: &NewUser<'_>) -> Result<UserId> {
+    let mut turn = 0;
+    loop {
+        let done = try_to_store(app, new).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_store(app: &App, new: &NewUser<'_>) -> Result<UserId> {
     let mut tx = app.db.begin().await?;
-    let id = match store::user::insert(&mut tx, &new).await {
+    let id = match store::user::insert(&mut tx, new).await {
         Err(store::Error::Conflict) => return Err(name_taken()),
         other => other?,
     };
     tx.commit().await?;
-    Ok(new.into_user(id))
+    Ok(id)
 }
 
 /// Another request took the name while the password was hashed.
-pub(crate) fn name_taken() -> Error {
+fn name_taken() -> Error {
     let mut errors = FieldErrors::default();
     errors.push("username", vec![NAME_TAKEN.into()]);
     Error::invalid(errors)

@@ -8,7 +8,7 @@ pub use store::session::Place;
 
 use crate::error::{Error, Result};
 use crate::verify::Identity;
-use crate::{App, Caller};
+use crate::{App, Caller, retry};
 
 /// Sessions on one page.
 const PAGE: i64 = 100;
@@ -42,6 +42,16 @@ pub async fn list(app: &App, caller: &Caller, who: Identity, after: Option<Place
 /// # Errors
 /// [`crate::Kind::NotFound`] when the user has no such session, or it has ended; [`crate::Kind::Unavailable`].
 pub async fn end(app: &App, caller: &Caller, who: Identity, id: SessionId) -> Result<()> {
+    let mut turn = 0;
+    loop {
+        let done = try_to_end(app, caller, who, id).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_end(app: &App, caller: &Caller, who: Identity, id: SessionId) -> Result<()> {
     let mut tx = app.db.begin().await?;
     let found = store::session::find(&mut tx, id).await?;
     let own = found.filter(|found| {

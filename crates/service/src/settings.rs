@@ -25,6 +25,8 @@ pub struct Settings {
     pub revocation_bound: Duration,
     /// The other services that may ask about tokens.
     pub services: Vec<ServiceCredential>,
+    /// Whether replicas tell each other of changes through the database, where it can do that.
+    pub feed_notify: bool,
     /// Beyond this age of the feed no access token is judged.
     pub feed_max_staleness: Duration,
 }
@@ -127,6 +129,7 @@ impl Default for Settings {
             throttle: true,
             revocation_bound: Duration::from_secs(1),
             services: Vec::new(),
+            feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),
         }
     }

@@ -11,10 +11,10 @@ use domain::throttle::{FailureLog, Network};
 use domain::time::Timestamp;
 use domain::user::NameKey;
 use store::user::Credentials;
-use store::{Tx, unknown_name};
+use store::{Dialect, Tx, unknown_name};
 
 use crate::error::{Error, Result};
-use crate::{App, Caller};
+use crate::{App, Caller, retry};
 
 /// What an address may do at a limited rate.
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +134,24 @@ pub(crate) async fn reserve(
         let mut tx = app.db.read().await?;
         return Ok(store::user::find_credentials(&mut tx, name, key).await?);
     }
+    let mut turn = 0;
+    loop {
+        let done = try_to_reserve(app, caller, name, key).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_reserve(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    key: &NameKey,
+) -> Result<Option<Credentials>> {
     for _ in 0..TURNS {
         let mut tx = app.db.begin().await?;
-        let found = store::user::find_credentials(&mut tx, name, key).await?;
+        let found = locked(&mut tx, name, key).await?;
         let old = read_log(app, &mut tx, found.as_ref(), key).await?;
         let mut log = old.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
         log.reserve(Network::of(caller.address), caller.now)
@@ -157,7 +172,7 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey
     }
     for _ in 0..TURNS {
         let mut tx = app.db.begin().await?;
-        let found = store::user::find_credentials(&mut tx, name, key).await?;
+        let found = locked(&mut tx, name, key).await?;
         let Some(old) = read_log(app, &mut tx, found.as_ref(), key).await? else { return Ok(()) };
         let mut log = FailureLog::decode(&old);
         log.cancelled(Network::of(caller.address), caller.now);
@@ -169,6 +184,18 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey
     Ok(())
 }
 
+/// The account that a name means, as nobody changes it meanwhile: many attempts on one account queue for it instead of
+/// overtaking each other until they give up.
+async fn locked(tx: &mut Tx, name: &str, key: &NameKey) -> Result<Option<Credentials>> {
+    let found = store::user::find_credentials(tx, name, key).await?;
+    match found {
+        Some(account) if tx.dialect() == Dialect::Postgres => {
+            Ok(store::imported_user::lock_credentials(tx, account.user.id).await?)
+        }
+        found => Ok(found),
+    }
+}
+
 async fn read_log(
     app: &App,
     tx: &mut Tx,
@@ -177,7 +204,7 @@ async fn read_log(
 ) -> Result<Option<Vec<u8>>> {
     match found {
         Some(account) => Ok(account.login_failures.clone()),
-        None => Ok(unknown_name::find(tx, unknown_slot(app, key)).await?),
+        None => Ok(unknown_name::lock(tx, unknown_slot(app, key)).await?),
     }
 }
 

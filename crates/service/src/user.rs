@@ -9,8 +9,9 @@ use store::Tx;
 use store::change::{self, What};
 use store::user::NewPassword;
 
-use crate::App;
 use crate::error::{Error, Result};
+use crate::register::store_new;
+use crate::{App, retry};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -54,13 +55,13 @@ pub async fn create(app: &App, new: NewUser) -> Result<User> {
         last_login_at: None,
         disabled_at: None,
     };
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.read().await?;
     if store::user::name_taken(&mut tx, &username).await? {
         errors.push("username", vec![NAME_TAKEN.into()]);
         return Err(Error::invalid(errors));
     }
-    let id = store::user::insert(&mut tx, &row).await?;
-    tx.commit().await?;
+    drop(tx);
+    let id = store_new(app, &row).await?;
     Ok(row.into_user(id))
 }
 
@@ -112,6 +113,16 @@ async fn named(tx: &mut Tx, text: &str) -> Result<Option<User>> {
 /// # Errors
 /// When the database cannot be written.
 pub async fn disable(app: &App, id: UserId) -> Result<bool> {
+    let mut turn = 0;
+    loop {
+        let done = try_to_disable(app, id).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
@@ -124,6 +135,16 @@ pub async fn disable(app: &App, id: UserId) -> Result<bool> {
 /// # Errors
 /// When the database cannot be written.
 pub async fn enable(app: &App, id: UserId) -> Result<bool> {
+    let mut turn = 0;
+    loop {
+        let done = try_to_enable(app, id).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_enable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
     commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
@@ -151,6 +172,16 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
     let hash = hash(app, password).await?;
     let scheme = crypto::password::scheme_of(&hash);
     let new = NewPassword { hash: &hash, scheme: &scheme, trims: false };
+    let mut turn = 0;
+    loop {
+        let done = try_to_set_password(app, id, new).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Result<()> {
     let (mut tx, now) = begin(app).await?;
     let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
     let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
@@ -164,6 +195,16 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
 /// # Errors
 /// When the database cannot be written.
 pub async fn delete(app: &App, id: UserId) -> Result<bool> {
+    let mut turn = 0;
+    loop {
+        let done = try_to_delete(app, id).await;
+        if !retry::again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
+async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };

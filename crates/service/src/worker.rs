@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::time::Timestamp;
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
@@ -15,19 +16,27 @@ const STEPS: usize = 50;
 /// How often to tidy up.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
+/// How soon a lost connection that listens is made anew: at first, and when that keeps failing.
+const LISTEN_AGAIN: Duration = Duration::from_millis(100);
+const LISTEN_AT_LAST: Duration = Duration::from_secs(5);
+
 /// Works until the future is dropped.
 pub async fn run(app: App) {
-    tokio::join!(follow(&app), tidy(&app));
+    let heard = Notify::new();
+    tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app), tidy(&app));
 }
 
-/// Reads the feed three times within the bound in which a change must be seen.
-async fn follow(app: &App) {
+/// Reads the feed three times within the bound in which a change must be seen, and whenever a change is announced.
+async fn follow(app: &App, heard: &Notify) {
     let mut ticks = interval((app.settings.revocation_bound / 3).max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
-        ticks.tick().await;
-        let failed = feed::poll(app).await.err();
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = heard.notified() => {}
+        }
+        let failed = look(app).await.err();
         match (&failed, failing) {
             (Some(error), false) => {
                 tracing::error!(event = "feed_unreadable", error = %Chain(error), "cannot follow the feed of changes");
@@ -36,6 +45,41 @@ async fn follow(app: &App) {
             _ => {}
         }
         failing = failed.is_some();
+    }
+}
+
+/// One look at the feed, and at the clock that all replicas go by.
+async fn look(app: &App) -> Result<()> {
+    app.clock.follow(&app.db).await?;
+    feed::poll(app).await
+}
+
+/// Hears what other replicas announce. While it cannot, the feed is read at its usual pace.
+async fn listen(app: &App, heard: &Notify) {
+    let mut pause = LISTEN_AGAIN;
+    while app.settings.feed_notify {
+        if let Ok(mut announcements) = app.db.announcements().await {
+            pause = LISTEN_AGAIN;
+            // Something may have been announced while nobody listened.
+            heard.notify_one();
+            while announcements.next().await.is_ok() {
+                heard.notify_one();
+            }
+            tracing::info!(
+                event = "listening_ended",
+                "the connection that hears of changes has ended; it is made anew"
+            );
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LISTEN_AT_LAST);
+    }
+}
+
+/// Announces what was changed here: at once, and as one what comes meanwhile.
+async fn tell(app: &App) {
+    loop {
+        app.feed.news().await;
+        feed::announce(app).await;
     }
 }
 

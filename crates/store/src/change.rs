@@ -38,13 +38,14 @@ const APPEND: &str =
     "INSERT INTO changes (at, session_id, user_id, epoch, active) VALUES ($1, $2, $3, $4, $5) RETURNING seq";
 const READ_AFTER: &str =
     "SELECT seq, at, session_id, user_id, epoch, active FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2";
+const READ_BETWEEN: &str = "SELECT seq, at, session_id, user_id, epoch, active FROM changes WHERE seq >= $1 AND seq <= $2 ORDER BY seq LIMIT $3";
 const LAST_BEFORE: &str =
     "SELECT COALESCE((SELECT MIN(seq) - 1 FROM changes WHERE at >= $1), (SELECT MAX(seq) FROM changes), 0)";
 const PURGE: &str =
     "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at < $1 ORDER BY at LIMIT $2)";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[APPEND, READ_AFTER, LAST_BEFORE, PURGE];
+pub const STATEMENTS: &[&str] = &[APPEND, READ_AFTER, READ_BETWEEN, LAST_BEFORE, PURGE];
 
 /// Adds an entry, in the transaction that makes the change, and answers it.
 pub async fn append(tx: &mut Tx, at: Timestamp, what: What) -> Result<Change> {
@@ -76,6 +77,13 @@ pub async fn append(tx: &mut Tx, at: Timestamp, what: What) -> Result<Change> {
 /// At most `limit` entries after `seq`, in order.
 pub async fn read_after(tx: &mut Tx, seq: i64, limit: i64) -> Result<Vec<Change>> {
     tx.query(READ_AFTER, &[seq.into(), limit.into()]).await?.iter().map(read).collect()
+}
+
+/// At most `limit` entries from `first` to `last`, in order: for places that a reader has passed while they were empty.
+/// Places are given when an entry is written, and on PostgreSQL entries appear when their transactions commit, which is
+/// not in that order.
+pub async fn read_between(tx: &mut Tx, first: i64, last: i64, limit: i64) -> Result<Vec<Change>> {
+    tx.query(READ_BETWEEN, &[first.into(), last.into(), limit.into()]).await?.iter().map(read).collect()
 }
 
 /// The place before the first entry that is not older than `at`: a reader that starts there misses none of them, even

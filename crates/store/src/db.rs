@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::time::Timestamp;
+
 use crate::error::chain;
+use crate::postgres::{self, Access, Listener, PostgresOptions, Transaction};
 use crate::sqlite::{Engine, Lease, Reader};
 use crate::{Error, Param, Result, Row, meta};
 
@@ -17,10 +20,11 @@ pub struct Db {
     engine: Kind,
 }
 
-/// The engines. PostgreSQL joins as one more variant here and in `Inner`.
+/// The engines; `Inner` and `Hears` have their transactions and announcements.
 #[derive(Clone)]
-enum Kind {
+pub(crate) enum Kind {
     Sqlite(Arc<Engine>),
+    Postgres(Arc<postgres::Engine>),
 }
 
 /// Where the embedded database is and how it is used.
@@ -58,7 +62,8 @@ pub struct DbStats {
     pub commits: u64,
     /// Write transactions taken back: dropped, failed, or in a group whose commit failed.
     pub rollbacks: u64,
-    /// Groups committed, each with one fsync; `commits / groups` is how well grouping works.
+    /// Groups committed, each with one fsync; `commits / groups` is how well grouping works. A server groups by itself
+    /// and does not say how: there each commit counts as a group.
     pub groups: u64,
     /// Groups whose commit failed; all of their transactions were told so.
     pub failed_groups: u64,
@@ -84,11 +89,24 @@ impl Db {
         Ok(Self { engine: Kind::Sqlite(Arc::new(engine)) })
     }
 
-    /// Opens a transaction that may write. Writers run one after another, first come, first served.
+    /// Connects to PostgreSQL and looks whether the server is one that we can rely on. It does not migrate.
+    ///
+    /// A server that is just starting is waited for, for ten seconds. Later it may go and come back at any time.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with how to mend it: behind a pooler that shares connections between transactions, with
+    /// another encoding than UTF-8, without the certificates that are asked for; [`Error::Unavailable`].
+    pub async fn open_postgres(options: PostgresOptions) -> Result<Self> {
+        Ok(Self { engine: Kind::Postgres(postgres::Engine::open(&options).await?) })
+    }
+
+    /// Opens a transaction that may write. On SQLite writers run one after another, first come, first served. On
+    /// PostgreSQL they run side by side, and each statement sees what is committed when it starts: what must still be
+    /// so when it is written stands in the statement's WHERE, or is read with a lock.
     ///
     /// Keep it short: no hashing, network or sleep inside. One that is held for many seconds is taken back.
     ///
-    /// It sees what the members of its group before it have written and not yet committed. So an answer that grants
+    /// On SQLite it sees what the members of its group before it have written and not yet committed. So an answer that grants
     /// something because of what was read here is given after `commit` alone, also when nothing was written: if the
     /// group fails, that fails too.
     ///
@@ -98,6 +116,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         match &self.engine {
             Kind::Sqlite(engine) => Ok(Tx::new(Inner::SqliteWrite(engine.begin().await?))),
+            Kind::Postgres(engine) => Ok(Tx::new(Inner::Postgres(engine.begin(Access::Write).await?))),
         }
     }
 
@@ -108,6 +127,7 @@ impl Db {
     pub async fn read(&self) -> Result<Tx> {
         match &self.engine {
             Kind::Sqlite(engine) => Ok(Tx::new(Inner::SqliteRead(engine.read().await?))),
+            Kind::Postgres(engine) => Ok(Tx::new(Inner::Postgres(engine.begin(Access::Read).await?))),
         }
     }
 
@@ -116,6 +136,7 @@ impl Db {
     pub async fn close(&self) {
         match &self.engine {
             Kind::Sqlite(engine) => engine.close().await,
+            Kind::Postgres(engine) => engine.close().await,
         }
     }
 
@@ -123,6 +144,7 @@ impl Db {
     pub fn stats(&self) -> DbStats {
         match &self.engine {
             Kind::Sqlite(engine) => engine.stats(),
+            Kind::Postgres(engine) => engine.stats(),
         }
     }
 
@@ -130,6 +152,41 @@ impl Db {
     pub fn dialect(&self) -> Dialect {
         match &self.engine {
             Kind::Sqlite(_) => Dialect::Sqlite,
+            Kind::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// The database server's clock; nothing where the database has none but ours.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn now(&self) -> Result<Option<Timestamp>> {
+        match &self.engine {
+            Kind::Sqlite(_) => Ok(None),
+            Kind::Postgres(engine) => engine.now().await.map(Some),
+        }
+    }
+
+    /// Tells everyone who listens that the feed of changes has a new entry. Only a hint: they look by themselves too.
+    /// To be called after the commit; on SQLite nobody listens.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn announce(&self) -> Result<()> {
+        match &self.engine {
+            Kind::Sqlite(_) => Ok(()),
+            Kind::Postgres(engine) => engine.announce().await,
+        }
+    }
+
+    /// Listens for [`Db::announce`] of any process, on a connection of its own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn announcements(&self) -> Result<Announcements> {
+        match &self.engine {
+            Kind::Sqlite(_) => Ok(Announcements(Hears::Nothing)),
+            Kind::Postgres(engine) => Ok(Announcements(Hears::Postgres(engine.listen().await?))),
         }
     }
 
@@ -149,9 +206,28 @@ impl Db {
         tokio::time::timeout(PROBE_LIMIT, probe).await.unwrap_or(Err(Error::Busy))
     }
 
-    pub(crate) fn sqlite_path(&self) -> &std::path::Path {
-        match &self.engine {
-            Kind::Sqlite(engine) => engine.path(),
+    pub(crate) fn engine(&self) -> &Kind {
+        &self.engine
+    }
+}
+
+/// What [`Db::announcements`] hears.
+pub struct Announcements(Hears);
+
+enum Hears {
+    Nothing,
+    Postgres(Listener),
+}
+
+impl Announcements {
+    /// Waits for an announcement; several at once may be heard as one. On SQLite there are none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the connection has ended: some may have been missed.
+    pub async fn next(&mut self) -> Result<()> {
+        match &mut self.0 {
+            Hears::Nothing => std::future::pending().await,
+            Hears::Postgres(listener) => listener.next().await,
         }
     }
 }
@@ -168,6 +244,7 @@ pub struct Tx {
 enum Inner {
     SqliteWrite(Lease),
     SqliteRead(Reader),
+    Postgres(Transaction),
 }
 
 impl Tx {
@@ -179,12 +256,13 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Conflict`] for a unique value that exists, [`Error::Constraint`] for another rule of the schema,
-    /// [`Error::Unavailable`] and [`Error::Busy`] as the engine says.
+    /// [`Error::Contention`], [`Error::Unavailable`] and [`Error::Busy`] as the engine says.
     pub async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64> {
         self.check()?;
         let result = match &mut self.inner {
             Inner::SqliteWrite(lease) => lease.execute(sql, params),
             Inner::SqliteRead(reader) => reader.execute(sql, params),
+            Inner::Postgres(transaction) => transaction.execute(sql, params).await,
         };
         self.note(result)
     }
@@ -198,6 +276,7 @@ impl Tx {
         let result = match &mut self.inner {
             Inner::SqliteWrite(lease) => lease.query_opt(sql, params),
             Inner::SqliteRead(reader) => reader.query_opt(sql, params),
+            Inner::Postgres(transaction) => transaction.query_opt(sql, params).await,
         };
         self.note(result)
     }
@@ -211,6 +290,7 @@ impl Tx {
         let result = match &mut self.inner {
             Inner::SqliteWrite(lease) => lease.query(sql, params),
             Inner::SqliteRead(reader) => reader.query(sql, params),
+            Inner::Postgres(transaction) => transaction.query(sql, params).await,
         };
         self.note(result)
     }
@@ -226,6 +306,7 @@ impl Tx {
         match self.inner {
             Inner::SqliteWrite(lease) => lease.commit().await,
             Inner::SqliteRead(reader) => reader.commit(),
+            Inner::Postgres(transaction) => transaction.commit().await,
         }
     }
 
@@ -233,6 +314,7 @@ impl Tx {
     pub fn dialect(&self) -> Dialect {
         match self.inner {
             Inner::SqliteWrite(_) | Inner::SqliteRead(_) => Dialect::Sqlite,
+            Inner::Postgres(_) => Dialect::Postgres,
         }
     }
 
@@ -249,10 +331,11 @@ impl Tx {
     }
 
     /// Prepares a statement without running it.
-    fn prepare(&mut self, sql: &'static str) -> Result<()> {
+    async fn prepare(&mut self, sql: &'static str) -> Result<()> {
         match &mut self.inner {
             Inner::SqliteWrite(lease) => lease.prepare(sql),
             Inner::SqliteRead(reader) => reader.prepare(sql),
+            Inner::Postgres(transaction) => transaction.prepare(sql).await,
         }
     }
 }
@@ -264,7 +347,9 @@ impl Tx {
 pub async fn prepare_all(db: &Db, statements: &[&'static str]) -> Result<()> {
     let mut tx = db.read().await?;
     for sql in statements {
-        tx.prepare(sql).map_err(|error| Error::Statement(format!("{sql}: {}", chain(&error)).into()))?;
+        tx.prepare(sql)
+            .await
+            .map_err(|error| Error::Statement(format!("{sql}: {}", chain(&error)).into()))?;
     }
     Ok(())
 }

@@ -18,6 +18,10 @@ pub enum Error {
     /// Another writer held the database, or too many transactions waited, for longer than we wait.
     #[error("the database is busy")]
     Busy,
+    /// Two transactions were in each other's way and this one was taken back; at once again, from its start, it may
+    /// succeed.
+    #[error("another transaction was in the way")]
+    Contention,
     /// The disk is full, failing or read-only, or the server is gone. When a commit answers this, nothing was
     /// acknowledged, but what it wrote may still be found later (as with a connection lost at COMMIT).
     #[error("the database is unavailable")]
@@ -53,7 +57,7 @@ pub enum Error {
     /// Migrations are pending and the settings forbid applying them.
     #[error("{0} migration(s) are pending and applying them is switched off; run `migrate`")]
     MigrationsPending(usize),
-    /// A backup or restore was refused, with the reason and how to mend it.
+    /// Something was refused, with the reason and how to mend it: a backup, a restore, a server that we cannot rely on.
     #[error("{0}")]
     Refused(Cow<'static, str>),
 }
@@ -62,7 +66,7 @@ impl Error {
     /// Whether the same request may succeed when tried again later or at another replica, with nothing changed: worth a 503
     /// and Retry-After.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy | Self::Unavailable(_) | Self::Closed)
+        matches!(self, Self::Busy | Self::Contention | Self::Unavailable(_) | Self::Closed)
     }
 
     /// An [`Error::Unavailable`] with a cause of our own.

@@ -5,7 +5,7 @@ use domain::time::Timestamp;
 use domain::user::{User, UserId};
 
 use crate::user::{Credentials, NewPassword, NewUser};
-use crate::{Error, Param, Result, Tx};
+use crate::{Dialect, Param, Result, Tx};
 
 /// The digests of a row at its last import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +25,18 @@ const FIND_OTHER_WITH_CLAIM: &str = "SELECT id FROM users WHERE username_claim =
 const RAISE_SEQUENCE: &str = "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'users' AND seq < $1";
 const START_SEQUENCE: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT 'users', $1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users')";
 
-/// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[
-    FIND,
-    SAVE,
-    UPDATE_USER,
-    FIND_CREDENTIALS_BY_ID,
-    FIND_OTHER_WITH_NAME,
-    FIND_OTHER_WITH_CLAIM,
-    RAISE_SEQUENCE,
-    START_SEQUENCE,
-];
+const LOCK_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id = $1 FOR NO KEY UPDATE";
+const LAST_ID: &str = "SELECT last_value FROM users_id_seq";
+const LOCK_USERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
+const RAISE_LAST_ID: &str = "SELECT setval('users_id_seq', $1) FROM users_id_seq WHERE last_value < $1";
+
+/// Every statement of this file that both engines read.
+pub const STATEMENTS: &[&str] =
+    &[FIND, SAVE, UPDATE_USER, FIND_CREDENTIALS_BY_ID, FIND_OTHER_WITH_NAME, FIND_OTHER_WITH_CLAIM];
+/// Those for SQLite.
+pub const SQLITE_STATEMENTS: &[&str] = &[RAISE_SEQUENCE, START_SEQUENCE];
+/// Those for PostgreSQL.
+pub const POSTGRES_STATEMENTS: &[&str] = &[LOCK_CREDENTIALS_BY_ID, LAST_ID, LOCK_USERS, RAISE_LAST_ID];
 
 /// What is remembered of a row of `source`.
 pub async fn find(tx: &mut Tx, source: &str, id: UserId) -> Result<Option<Memory>> {
@@ -54,6 +55,15 @@ pub async fn save(tx: &mut Tx, source: &str, id: UserId, memory: &Memory) -> Res
 pub async fn find_credentials(tx: &mut Tx, id: UserId) -> Result<Option<Credentials>> {
     let row = tx.query_opt(FIND_CREDENTIALS_BY_ID, &[id.get().into()]).await?;
     row.as_ref().map(crate::user::read_credentials).transpose()
+}
+
+/// The same, and nobody else changes the account until this transaction ends. On SQLite that is so anyway.
+pub async fn lock_credentials(tx: &mut Tx, id: UserId) -> Result<Option<Credentials>> {
+    let statement = match tx.dialect() {
+        Dialect::Sqlite => FIND_CREDENTIALS_BY_ID,
+        Dialect::Postgres => LOCK_CREDENTIALS_BY_ID,
+    };
+    tx.query_opt(statement, &[id.get().into()]).await?.as_ref().map(crate::user::read_credentials).transpose()
 }
 
 /// The account other than `id` that has exactly this name.
@@ -98,13 +108,23 @@ pub async fn update_user(tx: &mut Tx, id: UserId, new: &NewUser<'_>, now: Timest
 }
 
 /// Makes the next id greater than `at_least`; never lowers it.
+///
+/// On PostgreSQL this holds from now on, whether the transaction commits or not, and waits for those that have added an
+/// account: a sequence knows no transactions, and between looking and raising nobody may take a number.
 pub async fn reserve_ids(tx: &mut Tx, at_least: i64) -> Result<()> {
     match tx.dialect() {
-        crate::Dialect::Sqlite => {
+        Dialect::Sqlite => {
             tx.execute(START_SEQUENCE, &[at_least.into()]).await?;
             tx.execute(RAISE_SEQUENCE, &[at_least.into()]).await.map(drop)
         }
-        crate::Dialect::Postgres => Err(Error::Statement("this engine cannot reserve ids".into())),
+        Dialect::Postgres => {
+            let last = tx.query_opt(LAST_ID, &[]).await?;
+            if last.is_some_and(|row| row.int(0).is_ok_and(|last| last >= at_least)) {
+                return Ok(()); // it only grows
+            }
+            tx.execute(LOCK_USERS, &[]).await?;
+            tx.query(RAISE_LAST_ID, &[at_least.into()]).await.map(drop)
+        }
     }
 }
 

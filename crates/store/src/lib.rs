@@ -7,7 +7,7 @@
 //! * one file a noun: [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`unknown_name`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
-//! * `sqlite/`: the embedded engine, with grouped commits;
+//! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
 //! * [`migrate`]: the schema; [`backup`]: copies of the database, and the way back.
 //!
 //! # How to add a statement
@@ -24,12 +24,14 @@ pub mod imported_user;
 pub mod meta;
 pub mod migrate;
 mod param;
+mod postgres;
 pub mod session;
 pub mod signing_key;
 mod sqlite;
 pub mod unknown_name;
 pub mod user;
 
-pub use db::{Db, DbStats, Dialect, SqliteOptions, Tx, prepare_all};
+pub use db::{Announcements, Db, DbStats, Dialect, SqliteOptions, Tx, prepare_all};
 pub use error::{Cause, Error, Result};
 pub use param::{Param, Row};
+pub use postgres::PostgresOptions;

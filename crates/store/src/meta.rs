@@ -24,8 +24,10 @@ const SET: &str =
     "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const SET_ONCE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
 
+const RAISE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
+
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE];
+pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE, RAISE];
 
 /// The value of a key.
 pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
@@ -42,4 +44,11 @@ pub async fn set(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
 pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<String> {
     tx.execute(SET_ONCE, &[key.into(), value.into()]).await?;
     Ok(get(tx, key).await?.unwrap_or_else(|| value.to_owned()))
+}
+
+/// Sets a number unless there is a greater one; answers the one that holds now.
+pub async fn raise(tx: &mut Tx, key: &str, value: i64) -> Result<i64> {
+    tx.execute(RAISE, &[key.into(), (&value.to_string()).into()]).await?;
+    let stored = get(tx, key).await?;
+    Ok(stored.and_then(|stored| stored.parse().ok()).unwrap_or(value))
 }

@@ -9,6 +9,8 @@
 //! been released. Its `compatible_from` is the version of the oldest program that still works with the result: raise
 //! it only in a migration that removes what an earlier one has stopped using.
 
+mod postgres;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use aws_lc_rs::digest;
 use domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use crate::db::off_thread;
+use crate::db::{Kind, off_thread};
 use crate::sqlite::open_plain;
 use crate::{Db, Error, Result};
 
@@ -48,6 +50,27 @@ const SQLITE: &[Migration] = &[
         version: 3,
         name: "signing_keys",
         sql: include_str!("../migrations/sqlite/0003_signing_keys.sql"),
+        compatible_from: 1,
+    },
+];
+
+const POSTGRES: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../migrations/postgres/0001_initial.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 2,
+        name: "session_list",
+        sql: include_str!("../migrations/postgres/0002_session_list.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 3,
+        name: "signing_keys",
+        sql: include_str!("../migrations/postgres/0003_signing_keys.sql"),
         compatible_from: 1,
     },
 ];
@@ -87,8 +110,13 @@ pub struct Report {
 /// [`Error::SchemaTooNew`], [`Error::MigrationChanged`], [`Error::MigrationsPending`] (mode [`Mode::Never`]), and what
 /// the database answers; nothing of a failed migration stays.
 pub async fn migrate(db: &Db, mode: Mode, now: Timestamp) -> Result<Report> {
-    let path = db.sqlite_path().to_owned();
-    off_thread(move || migrate_file(&path, SQLITE, mode, now)).await
+    match db.engine() {
+        Kind::Sqlite(engine) => {
+            let path = engine.path().to_owned();
+            off_thread(move || migrate_file(&path, SQLITE, mode, now)).await
+        }
+        Kind::Postgres(engine) => postgres::migrate(&engine.session().await?, POSTGRES, mode, now).await,
+    }
 }
 
 /// Names of the migrations that [`migrate`] would apply.
@@ -96,14 +124,22 @@ pub async fn migrate(db: &Db, mode: Mode, now: Timestamp) -> Result<Report> {
 /// # Errors
 /// As [`migrate`], except for pending ones.
 pub async fn pending(db: &Db) -> Result<Vec<String>> {
-    let path = db.sqlite_path().to_owned();
-    off_thread(move || {
-        let sqlite = open_plain(&path)?;
-        sqlite.busy_timeout(PATIENCE)?;
-        let (_, pending) = compare(&sqlite, SQLITE)?;
-        Ok(pending.iter().map(|migration| full_name(migration)).collect())
-    })
-    .await
+    match db.engine() {
+        Kind::Sqlite(engine) => {
+            let path = engine.path().to_owned();
+            off_thread(move || {
+                let sqlite = open_plain(&path)?;
+                sqlite.busy_timeout(PATIENCE)?;
+                let (_, pending) = compare(&sqlite, SQLITE)?;
+                Ok(pending.iter().map(|migration| full_name(migration)).collect())
+            })
+            .await
+        }
+        Kind::Postgres(engine) => {
+            let (_, pending) = postgres::compare(&engine.session().await?, POSTGRES).await?;
+            Ok(pending.iter().map(|migration| full_name(migration)).collect())
+        }
+    }
 }
 
 /// Brings the schema of a file that nobody else has open up to date.
@@ -154,15 +190,22 @@ fn apply(sqlite: &mut Connection, known: &[Migration], next: &Migration, now: Ti
 /// The schema's version and what this program would add to it.
 fn compare<'a>(sqlite: &Connection, known: &'a [Migration]) -> Result<(i64, Vec<&'a Migration>)> {
     let applied = applied(sqlite)?;
+    let compatible_from = if applied.is_empty() { 0 } else { compatible_from(sqlite)? };
+    judge(&applied, compatible_from, known)
+}
+
+/// The same, from what the database says of itself: what was applied with which checksums, and with whom it works.
+fn judge<'a>(
+    applied: &[(i64, String)],
+    compatible_from: i64,
+    known: &'a [Migration],
+) -> Result<(i64, Vec<&'a Migration>)> {
     let version = applied.iter().map(|(version, _)| *version).max().unwrap_or(0);
     let last_known = known.iter().map(|migration| migration.version).max().unwrap_or(0);
-    if version > last_known {
-        let compatible_from = compatible_from(sqlite)?;
-        if compatible_from > last_known {
-            return Err(Error::SchemaTooNew { compatible_from, known: last_known });
-        }
+    if version > last_known && compatible_from > last_known {
+        return Err(Error::SchemaTooNew { compatible_from, known: last_known });
     }
-    for (version, found) in &applied {
+    for (version, found) in applied {
         let ours = known.iter().find(|migration| migration.version == *version);
         if *version <= last_known && ours.is_none_or(|ours| checksum(ours.sql) != *found) {
             return Err(Error::MigrationChanged(*version));

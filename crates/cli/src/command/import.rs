@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use import::django::{self, ImportOptions};
@@ -44,7 +44,7 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn for_dry_run(inputs: &Inputs, args: &ImportDjango) -> anyhow::Result<Option<Self>> {
         let database = crate::config::load(inputs, Mode::Serve, Needs::Database)?.config.database;
-        if !args.dry_run || database.exists() {
+        if !args.dry_run || database.file().is_none_or(Path::exists) {
             return Ok(None);
         }
         let random: String = crypto::random::fill::<8>().iter().map(|byte| format!("{byte:02x}")).collect();

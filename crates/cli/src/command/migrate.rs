@@ -5,21 +5,20 @@ use std::process::ExitCode;
 use anyhow::Context;
 use service::clock::Clock;
 use store::migrate::{Mode, migrate, pending};
-use store::{Db, SqliteOptions};
 
 use super::{block_on, existing, load_for_database, output};
 use crate::args::Migrate;
 use crate::config::Inputs;
+use crate::start;
 
 pub(super) fn run(inputs: &Inputs, args: &Migrate) -> anyhow::Result<ExitCode> {
     let config = load_for_database(inputs, crate::config::Mode::Serve)?.config;
-    let path = config.database;
     if args.check {
-        existing(&path)?;
+        existing(&config.database)?;
     }
-    let failed = format!("the database {} cannot be migrated", path.display());
+    let failed = format!("the database {} cannot be migrated", config.database);
     block_on(async {
-        let db = Db::open_sqlite(SqliteOptions::new(path)).await.context(failed.clone())?;
+        let db = start::connect(&config).await.context(failed.clone())?;
         let (names, done) = if args.check {
             (pending(&db).await.context(failed)?, "pending")
         } else {

@@ -11,7 +11,6 @@ mod password;
 mod serve;
 mod user;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -19,7 +18,7 @@ use clap::CommandFactory;
 use tokio::runtime::Builder;
 
 use crate::args::{Command, CommandLine};
-use crate::config::{Inputs, Loaded, Mode, Needs, load};
+use crate::config::{Database, Inputs, Loaded, Mode, Needs, load};
 
 /// Runs what the command line asks for.
 ///
@@ -70,13 +69,13 @@ fn load_for(inputs: &Inputs, mode: Mode, needs: Needs) -> anyhow::Result<Loaded>
     Ok(loaded)
 }
 
-/// The file of the database, which must be there already.
-fn existing(database: &std::path::Path) -> anyhow::Result<PathBuf> {
-    let error = || {
-        format!("there is no database at {}: set DATABASE_URL or DATA_DIR to where it is", database.display())
-    };
-    std::fs::metadata(database).with_context(error)?;
-    Ok(database.to_owned())
+/// The file of the database, which must be there already. A server says by itself whether it is.
+fn existing(database: &Database) -> anyhow::Result<()> {
+    let Some(file) = database.file() else { return Ok(()) };
+    let error =
+        || format!("there is no database at {}: set DATABASE_URL or DATA_DIR to where it is", file.display());
+    std::fs::metadata(file).with_context(error)?;
+    Ok(())
 }
 
 /// Runs a command's future on this thread.

@@ -133,7 +133,7 @@ fn settings(config: &Config) -> ServerSettings {
 /// Names mode, address, database and API documentation, in one line whatever LOG_LEVEL says.
 fn start_line(config: &Config, listener: &TcpListener) -> anyhow::Result<String> {
     let address = format!("http://{}", listener.local_addr()?);
-    let database = config.database.display().to_string();
+    let database = config.database.to_string();
     let version = env!("CARGO_PKG_VERSION");
     let docs = config.docs.then(|| format!("{address}/docs"));
     if config.log.json {

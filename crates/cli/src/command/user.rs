@@ -66,6 +66,7 @@ pub(super) fn with_app<T>(
         let config = Config { hash: Hash { threads: 1, ..config.hash }, ..config };
         let app = start::app(&config, db, None, clock).await?;
         let done = work(&app).await;
+        service::feed::announce(&app).await;
         app.hasher.shutdown();
         app.db.close().await;
         done

@@ -12,7 +12,7 @@ use super::Mode;
 use super::problem::Problem;
 use super::sources::{Source, Sources};
 use super::table::{self, Kind, Setting};
-use super::value::{self, Deadline, Fault, Origins};
+use super::value::{self, Database, Deadline, Fault, Origins};
 
 /// Reads settings for one mode. After a fault it goes on with a stand-in, so that all faults are found.
 pub(crate) struct Reader<'a> {
@@ -117,12 +117,15 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// The file of the database; `${DATA_DIR}` stands for the data folder.
-    pub(crate) fn database(&mut self, name: &str, data_dir: &Path) -> PathBuf {
-        self.parse(name, PathBuf::new(), |text, _| {
-            value::database(text).map(|path| match path.strip_prefix("${DATA_DIR}") {
-                Ok(rest) => data_dir.join(rest),
-                Err(_) => path,
+    /// Where the data is; `${DATA_DIR}` in a path stands for the data folder.
+    pub(crate) fn database(&mut self, name: &str, data_dir: &Path) -> Database {
+        self.parse(name, Database::File(PathBuf::new()), |text, _| {
+            Ok(match value::database(text)? {
+                Database::File(path) => Database::File(match path.strip_prefix("${DATA_DIR}") {
+                    Ok(rest) => data_dir.join(rest),
+                    Err(_) => path,
+                }),
+                server => server,
             })
         })
     }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::services::{self, Services};
-use super::value::{Deadline, Origins};
+use super::value::{Database, Deadline, Origins};
 use super::{Mode, Needs, secret};
 
 /// What is in force. `Debug` shows no secret (KY-01).
@@ -21,8 +21,9 @@ pub(crate) struct Config {
     pub(crate) keys: Keys,
     pub(crate) bind: SocketAddr,
     pub(crate) metrics_bind: Option<SocketAddr>,
-    /// The file of the embedded database.
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
+    /// Most connections to a database server.
+    pub(crate) database_pool: usize,
     pub(crate) data_dir: PathBuf,
     /// Whether the schema is brought up to date at the start.
     pub(crate) migrate: bool,
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) commit_batch: usize,
     pub(crate) revocation_bound: Duration,
     pub(crate) feed_max_staleness: Duration,
+    /// Whether replicas tell each other of changes through the database.
+    pub(crate) feed_notify: bool,
 }
 
 /// The keys of the tokens.
@@ -107,6 +110,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         bind: reader.address("BIND"),
         metrics_bind: reader.optional_address("METRICS_BIND"),
         database: reader.database("DATABASE_URL", &data_dir),
+        database_pool: reader.count("DATABASE_POOL"),
         migrate: reader.choice("MIGRATE") == "auto",
         tokens: tokens(reader),
         verify_invalid_status: if reader.choice("VERIFY_INVALID_STATUS") == "401" { 401 } else { 400 },
@@ -130,6 +134,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         commit_batch: reader.count("COMMIT_BATCH"),
         revocation_bound: reader.duration("REVOCATION_BOUND"),
         feed_max_staleness: reader.duration("FEED_MAX_STALENESS"),
+        feed_notify: reader.switch("FEED_NOTIFY"),
         data_dir,
     };
     match config.mode {
@@ -293,12 +298,18 @@ fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
 fn risks(config: &Config) -> Vec<String> {
     let any_origin = config.origins == Origins::Any;
     let short = config.passwords.min_length < 8;
+    let unverified = matches!(&config.database, Database::Postgres(options) if options.is_unverified());
     let warnings = [
         any_origin.then(|| {
             "CORS_ALLOWED_ORIGINS is *: every web page may use the service; list your own".to_owned()
         }),
         short.then(|| {
             format!("PASSWORD_MIN_LENGTH is {}: fewer than 8 can be guessed", config.passwords.min_length)
+        }),
+        unverified.then(|| {
+            "DATABASE_URL does not have the server's certificate checked: whoever stands in between can read and \
+             change everything; add sslmode=verify-full"
+                .to_owned()
         }),
     ];
     warnings.into_iter().flatten().collect()

@@ -25,6 +25,14 @@ fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let Some((user, host)) = rest.rsplit_once('@') else { return text.to_owned() };
     let name = user.split(':').next().unwrap_or_default();
+    // Some programs take a password after the `?`. We refuse it, and do not show it either.
+    let host = match host.split_once("password=") {
+        Some((start, _)) => format!("{start}password=********"),
+        None => host.to_owned(),
+    };
+    if !user.contains(':') {
+        return format!("{scheme}://{name}@{host}");
+    }
     format!("{scheme}://{name}:********@{host}")
 }
 
@@ -100,7 +108,7 @@ fn values(kind: Kind) -> String {
         Kind::Path => "a path".to_owned(),
         Kind::Address { off: false } => "`address:port`".to_owned(),
         Kind::Address { off: true } => "`address:port` or `off`".to_owned(),
-        Kind::Database => "`sqlite:path`".to_owned(),
+        Kind::Database => "`sqlite:path` or `postgres://...`".to_owned(),
         Kind::Duration { least, most } => format!("a duration, {} to {}", show(least), show(most)),
         Kind::Count { least, most, cores: false } => format!("{least} to {most}"),
         Kind::Count { least, most, cores: true } => format!("{least} to {most}, or `cores`"),
@@ -164,9 +172,12 @@ const CHECKS: &str = "
 * an `ISSUER` that is an address but not https; `TRUSTED_PROXIES` that trust everybody; metrics on the address of the service itself;
 * lifetimes that contradict each other: an access or refresh token that outlives its session, a `REVOCATION_BOUND` above
   `FEED_MAX_STALENESS`;
-* a database made by `dev`, unless told `--adopt-dev-database`.
+* a database made by `dev`, unless told `--adopt-dev-database`;
+* a PostgreSQL server behind a pooler in transaction or statement mode (PgBouncer: use `pool_mode = session`), or with a database
+  that is not in UTF-8.
 
-It warns of `CORS_ALLOWED_ORIGINS=*`, of a `PASSWORD_MIN_LENGTH` below 8, and of a key that begins with `django-insecure-`: a system that is
+It warns of `CORS_ALLOWED_ORIGINS=*`, of a `PASSWORD_MIN_LENGTH` below 8, of a `DATABASE_URL` to another machine without
+`sslmode=verify-full` or `verify-ca`, and of a key that begins with `django-insecure-`: a system that is
 being moved may still depend on them.
 
 `dev` refuses addresses other than loopback, and a database of production.
@@ -218,6 +229,11 @@ mod tests {
         let database = find("DATABASE_URL").unwrap();
         assert_eq!(shown(database, "postgres://ann:pw@x@db/auth"), "postgres://ann:********@db/auth");
         assert_eq!(shown(database, "sqlite:data/a.db"), "sqlite:data/a.db");
+        assert_eq!(shown(database, "postgres://ann@db/auth"), "postgres://ann@db/auth");
+        assert_eq!(
+            shown(database, "postgres://ann@db/a?password=pw&x=y"),
+            "postgres://ann@db/a?password=********"
+        );
         assert_eq!(shown(find("SECRET_KEY").unwrap(), "abc"), "******** (3 bytes)");
         assert_eq!(shown(find("ISSUER").unwrap(), "a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
     }

@@ -23,7 +23,7 @@ pub(crate) enum Kind {
         /// Whether the word `off` is allowed.
         off: bool,
     },
-    /// `sqlite:path`.
+    /// `sqlite:path` or `postgres://...`.
     Database,
     /// `15m`, `7d`, `10s`, `500ms`.
     Duration {
@@ -149,7 +149,10 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "KEY_PUBLISH_AHEAD",
         ],
     ),
-    ("Where it listens and keeps its data", &["BIND", "METRICS_BIND", "DATABASE_URL", "DATA_DIR", "MIGRATE"]),
+    (
+        "Where it listens and keeps its data",
+        &["BIND", "METRICS_BIND", "DATABASE_URL", "DATABASE_POOL", "DATA_DIR", "MIGRATE"],
+    ),
     (
         "Tokens and sessions",
         &[
@@ -178,6 +181,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "COMMIT_BATCH",
             "REVOCATION_BOUND",
             "FEED_MAX_STALENESS",
+            "FEED_NOTIFY",
         ],
     ),
 ];
@@ -289,7 +293,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "off",
         "The address and port of the Prometheus metrics: a listener of their own, to be kept private.",
     ),
-    row("DATABASE_URL", Kind::Database, "sqlite:${DATA_DIR}/auth.db", "The database: `sqlite:` and a path."),
+    row(
+        "DATABASE_URL",
+        Kind::Database,
+        "sqlite:${DATA_DIR}/auth.db",
+        "The database: `sqlite:` and a path, or `postgres://user:password@host:5432/database` with `?sslmode=` \
+         `disable`, `prefer` (the default), `require`, `verify-ca` or `verify-full`, and `sslrootcert=` and a file (or \
+         `system`, the default). `prefer` and `require` check no certificate.",
+    ),
+    row(
+        "DATABASE_POOL",
+        count(2, 1_000),
+        "16",
+        "Most connections to a PostgreSQL server, for each replica; two more are used for hearing of changes and for \
+         migrations.",
+    ),
     row("DATA_DIR", Kind::Path, "data", "The folder of the embedded database and of what `dev` generates."),
     row(
         "MIGRATE",
@@ -448,5 +466,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         duration(SECOND, HOUR),
         "60s",
         "When what a server knows of ended sessions is older than this, POST /verify/ answers 503 rather than guess.",
+    ),
+    row(
+        "FEED_NOTIFY",
+        Kind::Switch,
+        "on",
+        "Whether replicas on PostgreSQL tell each other of changes at once (LISTEN and NOTIFY). Without it they look \
+         three times within REVOCATION_BOUND, as they do in any case.",
     ),
 ];

@@ -43,7 +43,7 @@ fn development_needs_nothing() {
     let Loaded { config, warnings } = load_from(Mode::Dev, &[]).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(config.bind.to_string(), "127.0.0.1:8000");
-    assert_eq!(config.database, Path::new("data/auth.db"));
+    assert_eq!(config.database.file(), Some(Path::new("data/auth.db")));
     assert_eq!(config.origins, Origins::Any);
     assert!(config.docs && !config.passwords.full && config.keys.signing.is_none());
 }
@@ -76,7 +76,10 @@ fn bad_configurations_are_refused() {
         (&[("SECRET_KEY_FALLBACKS", "g!x^4w0)t=5r")], "a key in SECRET_KEY_FALLBACKS has 12 bytes"),
         (&[("BIND", "8000")], "not an address and a port"),
         (&[("DATABASE_URL", "mysql://a:CANARY@b/c")], "does not begin with sqlite:"),
-        (&[("DATABASE_URL", "postgres://a:CANARY@b/c")], "does not support yet"),
+        (&[("DATABASE_URL", "postgres://a:CANARY@b/c?sslmode=maybe")], "has an sslmode that is not"),
+        (&[("DATABASE_URL", "postgres://a:CANARY@b/c?password=CANARY")], "not known"),
+        (&[("DATABASE_URL", "postgres://a:CANARY@b")], "does not name a database"),
+        (&[("DATABASE_POOL", "1")], "too small"),
         (&[("ACCESS_TOKEN_LIFETIME", "900")], "does not say its unit"),
         (&[("ACCESS_TOKEN_LIFETIME", "0")], "too short"),
         (&[("ACCESS_TOKEN_LIFETIME", "31d")], "longer than SESSION_LIFETIME (30d)"),
@@ -133,10 +136,15 @@ fn bad_configurations_are_refused() {
 
 #[test]
 fn production_warns_of_what_it_is_told_to_risk() {
-    let risky =
-        [("CORS_ALLOWED_ORIGINS", "*"), ("PASSWORD_MIN_LENGTH", "7"), ("ACCESS_TOKEN_LIFETIME", "8d")];
+    let risky = [
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("PASSWORD_MIN_LENGTH", "7"),
+        ("ACCESS_TOKEN_LIFETIME", "8d"),
+        ("DATABASE_URL", "postgres://a:CANARY@b/c?sslmode=require"),
+    ];
     let warnings = production(&risky).unwrap().warnings;
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[2].contains("verify-full") && !warnings[2].contains("CANARY"), "{warnings:?}");
     assert!(warnings[0].contains("every web page") && warnings[1].contains("can be guessed"), "{warnings:?}");
 }
 

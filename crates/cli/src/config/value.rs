@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::time::Timestamp;
 use ipnet::IpNet;
+use store::PostgresOptions;
 
 use super::duration;
 use super::table::Kind;
@@ -46,9 +47,9 @@ pub(crate) fn expected(kind: Kind) -> String {
         Kind::Address { off: true } => {
             "write an address and a port, such as 127.0.0.1:9000, or off.".to_owned()
         }
-        Kind::Database => {
-            "write sqlite: and a path, such as sqlite:data/auth.db or sqlite:/var/lib/auth.db.".to_owned()
-        }
+        Kind::Database => "write sqlite: and a path, such as sqlite:data/auth.db, or \
+             postgres://user:password@host:5432/database?sslmode=verify-full."
+            .to_owned(),
         Kind::Duration { least, most } => format!(
             "write a duration from {} to {}, such as 15m, 7d, 10s or 500ms.",
             duration::show(least),
@@ -82,13 +83,42 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| "is not an address and a port".to_owned())
 }
 
-/// The file of `sqlite:path`.
-pub(crate) fn database(text: &str) -> Result<PathBuf, Fault> {
+/// Where the data is.
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    /// In a file here.
+    File(PathBuf),
+    /// On a PostgreSQL server.
+    Postgres(PostgresOptions),
+}
+
+impl Database {
+    /// The file, where it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Database {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres(options) => options.fmt(f),
+        }
+    }
+}
+
+/// `sqlite:path` or `postgres://...`.
+pub(crate) fn database(text: &str) -> Result<Database, Fault> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Err("names PostgreSQL, which this version does not support yet".to_owned());
+        return PostgresOptions::parse(text).map(Database::Postgres);
     }
     let Some(path) = text.strip_prefix("sqlite:") else {
-        return Err("does not begin with sqlite:".to_owned());
+        return Err("does not begin with sqlite: or postgres://".to_owned());
     };
     if path.starts_with("//") {
         return Err(
@@ -99,7 +129,7 @@ pub(crate) fn database(text: &str) -> Result<PathBuf, Fault> {
     if path.is_empty() || path == ":memory:" || path.contains('?') {
         return Err("does not name a file".to_owned());
     }
-    Ok(PathBuf::from(path))
+    Ok(Database::File(PathBuf::from(path)))
 }
 
 /// A duration within its bounds.
@@ -239,14 +269,17 @@ mod tests {
 
     #[test]
     fn databases() {
-        assert_eq!(database("sqlite:data/auth.db").unwrap(), PathBuf::from("data/auth.db"));
-        assert_eq!(database("sqlite:/var/a.db").unwrap(), PathBuf::from("/var/a.db"));
+        let file = |text| database(text).unwrap().file().map(Path::to_owned);
+        assert_eq!(file("sqlite:data/auth.db"), Some(PathBuf::from("data/auth.db")));
+        assert_eq!(file("sqlite:/var/a.db"), Some(PathBuf::from("/var/a.db")));
+        assert_eq!(file("postgresql://u:p@h/d?sslmode=verify-full"), None);
         for bad in [
             "data/auth.db",
             "sqlite:",
             "sqlite:///a.db",
             "sqlite::memory:",
-            "postgres://u:p@h/d",
+            "postgres://u:p@h",
+            "postgres://u:p@h/d?sslmode=yes",
             "mysql://h/d",
         ] {
             assert!(database(bad).is_err(), "{bad}");

@@ -3,11 +3,25 @@
 use std::path::PathBuf;
 
 use store::{Db, Result, SqliteOptions, Tx};
+use testdb::Place;
 
 /// A database with a table `log` of ids and a table `counter` of numbers; its files go when it is dropped.
 pub(crate) struct Scratch {
     pub(crate) db: Db,
     pub(crate) folder: tempfile::TempDir,
+}
+
+/// The same on the engine that the environment asks for.
+pub(crate) struct Any {
+    pub(crate) db: Db,
+    pub(crate) place: Place,
+}
+
+pub(crate) async fn any() -> Any {
+    let place = Place::new().await;
+    let db = place.open().await;
+    make_tables(&db).await;
+    Any { db, place }
 }
 
 pub(crate) const INSERT: &str = "INSERT INTO log (id, part) VALUES ($1, $2)";
@@ -34,6 +48,7 @@ pub(crate) async fn make_tables(db: &Db) {
     for sql in [
         "CREATE TABLE IF NOT EXISTS log (id BIGINT NOT NULL, part BIGINT NOT NULL, PRIMARY KEY (id, part))",
         "CREATE TABLE IF NOT EXISTS counter (id BIGINT PRIMARY KEY NOT NULL, value BIGINT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS bytes (content BYTEA NOT NULL)",
     ] {
         tx.execute(sql, &[]).await.unwrap();
     }

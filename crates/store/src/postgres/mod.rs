@@ -1,0 +1,159 @@
+//! The engine for more than one machine: PostgreSQL.
+//!
+//! A bounded pool of connections; a transaction holds one of them. BEGIN travels with the first statement, so a
+//! transaction costs one round trip a statement and one for COMMIT. What a caller leaves behind, whenever its future is
+//! dropped, is rolled back before anyone else uses the connection, or the connection is thrown away ([`transaction`]).
+//!
+//! Every wait has an end: for a connection, for an answer, for a lock. A server that is gone costs its callers an error
+//! and nothing else; connections are made anew when it is back.
+//!
+//! | file | what |
+//! |---|---|
+//! | `options`, `tls` | what `DATABASE_URL` says |
+//! | `connect` | a connection with our settings, and what is asked of the server before it is used |
+//! | `transaction`, `value` | statements, and what goes in and comes out |
+//! | `announce` | NOTIFY and LISTEN |
+//! | `failure` | what PostgreSQL's errors mean for us |
+
+mod announce;
+mod connect;
+mod failure;
+mod options;
+mod tls;
+mod transaction;
+mod value;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use domain::time::Timestamp;
+
+use crate::{DbStats, Error, Result};
+pub(crate) use announce::Listener;
+use connect::Connector;
+pub use options::PostgresOptions;
+pub(crate) use transaction::{Access, Transaction};
+
+/// How long a caller waits for a connection that others have.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long making a connection may take, with TLS, authentication and our settings.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long closing waits for transactions.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The database's clock in microseconds since the Unix epoch.
+const CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
+/// An open PostgreSQL database.
+pub(crate) struct Engine {
+    pool: Pool,
+    connector: Connector,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    commits: AtomicU64,
+    rollbacks: AtomicU64,
+    failed: AtomicU64,
+    overdue: AtomicU64,
+}
+
+impl Engine {
+    pub(crate) async fn open(options: &PostgresOptions) -> Result<Arc<Self>> {
+        let connector = Connector::new(options)?;
+        connector.check_server().await?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(connector.config().clone(), connector.clone(), recycling);
+        let pool = Pool::builder(manager)
+            .max_size(options.pool.max(1))
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(CONNECT_LIMIT))
+            .recycle_timeout(Some(CONNECT_LIMIT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::Statement(error.to_string().into()))?;
+        Ok(Arc::new(Self { pool, connector, counters: Counters::default() }))
+    }
+
+    pub(crate) async fn begin(self: &Arc<Self>, access: Access) -> Result<Transaction> {
+        Ok(Transaction::new(self.client().await?, Arc::clone(self), access))
+    }
+
+    /// A connection to use for one thing that is no transaction.
+    async fn client(&self) -> Result<Object> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Busy,
+            PoolError::Closed => Error::Closed,
+            PoolError::Backend(error) => failure::of_connecting(&error),
+            _ => Error::unavailable("the database server does not answer"),
+        })
+    }
+
+    pub(crate) async fn now(&self) -> Result<Timestamp> {
+        let client = self.client().await?;
+        let asked = async {
+            let statement = client.prepare_cached(CLOCK).await?;
+            client.query_one(&statement, &[]).await?.try_get(0)
+        };
+        let answer = transaction::limited(asked).await;
+        keep_if_good(client, answer).map(Timestamp::from_micros)
+    }
+
+    pub(crate) async fn announce(&self) -> Result<()> {
+        let client = self.client().await?;
+        let answer = transaction::limited(client.batch_execute(announce::ANNOUNCE)).await;
+        keep_if_good(client, answer)
+    }
+
+    pub(crate) async fn listen(&self) -> Result<Listener> {
+        Listener::open(&self.connector).await
+    }
+
+    /// A connection of its own, without a limit for a statement: for work on the schema.
+    pub(crate) async fn session(&self) -> Result<tokio_postgres::Client> {
+        self.connector.session().await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close();
+        let ended = async {
+            while self.pool.status().size > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err() {
+            tracing::warn!("the database is closed while transactions are still open");
+        }
+    }
+
+    pub(crate) fn stats(&self) -> DbStats {
+        let counters = &self.counters;
+        let commits = counters.commits.load(Relaxed);
+        DbStats {
+            commits,
+            rollbacks: counters.rollbacks.load(Relaxed),
+            // The server groups commits by itself and does not say how.
+            groups: commits,
+            failed_groups: counters.failed.load(Relaxed),
+            largest_group: commits.min(1),
+            overdue: counters.overdue.load(Relaxed),
+            waiting: self.pool.status().waiting as u64,
+        }
+    }
+}
+
+/// Gives a connection back to the pool, or throws it away when what it did last has failed: nobody knows its state.
+fn keep_if_good<T>(client: Object, answer: Result<T>) -> Result<T> {
+    if answer.is_err() {
+        drop(Object::take(client));
+    }
+    answer
+}
+
+/// The meaning of an error of the driver, for work on the schema.
+pub(crate) fn of_driver(error: tokio_postgres::Error) -> Error {
+    failure::of(&error)
+}
