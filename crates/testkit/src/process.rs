@@ -139,8 +139,7 @@ impl Process {
                 self.child = None;
                 panic!("the service ended at its start: {status}\n{}", self.log());
             }
-            let mut client = self.client().with_timeout(Duration::from_secs(5));
-            if client.send("GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200) {
+            if self.is_ready() {
                 return;
             }
             assert!(!deadline.passed(), "not ready within {START_LIMIT:?}");
@@ -185,6 +184,12 @@ impl Process {
     /// The embedded database.
     pub fn database(&self) -> PathBuf {
         self.data.join("auth.db")
+    }
+
+    /// Whether /readyz answers 200.
+    pub fn is_ready(&self) -> bool {
+        let mut client = self.client().with_timeout(Duration::from_secs(5));
+        client.send("GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200)
     }
 
     /// A new client of it.

@@ -12,6 +12,7 @@
 //! | `hostile`, `slow` | malformed, lying and slow clients |
 //! | `disk_full` | no space: 503, no false success, nothing broken |
 //! | `canaries` | no secret in any log line |
+//! | `postgres` | several replicas on one PostgreSQL; what they answer while it is away |
 //! | `replay` | the recorded cases of the replaced service |
 //!
 //! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
@@ -25,6 +26,7 @@ mod foreign;
 mod history;
 mod hostile;
 mod overload;
+mod postgres;
 mod refresh_race;
 mod replay;
 mod revocation;
