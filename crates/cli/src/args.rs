@@ -48,6 +48,8 @@ pub(crate) enum Command {
         /// A file that `backup` has written
         file: PathBuf,
     },
+    /// After pg_restore, before the service starts: end all sessions, leave out ids that may be issued already
+    AfterRestore(AfterRestore),
     /// Bring the users of another system over
     #[command(subcommand)]
     Import(Import),
@@ -99,6 +101,13 @@ pub(crate) struct Migrate {
     /// Only name what is pending; the exit code is 1 if anything is
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AfterRestore {
+    /// The highest user id that was ever issued; without it a million ids are left out
+    #[arg(long, value_name = "ID")]
+    pub(crate) last_id: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]

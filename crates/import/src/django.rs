@@ -22,8 +22,8 @@ use source::{RawRow, Source};
 
 /// The name under which the store remembers what came from here.
 const NAME: &str = "django";
-/// Rows a transaction.
-const BATCH: usize = 1_000;
+/// Rows a transaction: few enough to be done in time on a server that is some milliseconds away.
+const BATCH: usize = 250;
 
 /// What to import and how.
 #[derive(Clone, Debug)]

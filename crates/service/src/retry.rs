@@ -36,7 +36,7 @@ mod tests {
             runs += 1;
             let done: Result<()> = Err(store::Error::Contention.into());
             if !again(&done, &mut turn).await {
-                assert!(done.unwrap_err().is_unavailable());
+                assert!(done.is_err_and(|error| error.is_unavailable()), "503 and Retry-After");
                 break;
             }
         }

@@ -56,8 +56,11 @@ async fn look(app: &App) -> Result<()> {
 
 /// Hears what other replicas announce. While it cannot, the feed is read at its usual pace.
 async fn listen(app: &App, heard: &Notify) {
+    if !app.settings.feed_notify {
+        return;
+    }
     let mut pause = LISTEN_AGAIN;
-    while app.settings.feed_notify {
+    loop {
         if let Ok(mut announcements) = app.db.announcements().await {
             pause = LISTEN_AGAIN;
             // Something may have been announced while nobody listened.

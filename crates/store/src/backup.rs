@@ -4,6 +4,7 @@
 //! backup says of sessions is old, and a session that was ended since the backup must not come back with it.
 
 mod restore;
+mod server;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -18,6 +19,7 @@ use crate::sqlite::open_plain;
 use crate::{Error, Result};
 
 pub use restore::{Restored, restore};
+pub use server::settle_restored;
 
 /// Pages copied at a time: 1 MiB of 4 KiB pages.
 const STEP: i32 = 256;

@@ -8,11 +8,15 @@
 
 #![expect(clippy::missing_panics_doc, reason = "helpers panic, as the crate's documentation says")]
 
+mod cluster;
+
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
 use store::{Db, PostgresOptions, SqliteOptions};
 use tempfile::TempDir;
+
+pub use cluster::Cluster;
 
 /// The place of one database. A file goes with it.
 #[derive(Debug)]

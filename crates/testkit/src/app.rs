@@ -16,8 +16,8 @@ use server::{Edge, ServerSettings};
 use service::clock::Clock;
 use service::settings::Settings;
 use service::{App, Parts};
-use store::{Db, SqliteOptions, migrate};
-use tempfile::TempDir;
+use store::migrate;
+use testdb::Place;
 
 use crate::http::Answer;
 use crate::process::{Pair, SECRET_KEY, registration};
@@ -34,7 +34,7 @@ pub struct TestApp {
     /// Who asks, as far as throttling and logs are concerned.
     pub peer: IpAddr,
     edge: Edge,
-    folder: TempDir,
+    place: Place,
 }
 
 impl TestApp {
@@ -45,19 +45,17 @@ impl TestApp {
 
     /// With these settings.
     pub async fn with(settings: Settings, server: ServerSettings) -> Self {
-        let folder = TempDir::with_prefix("bookstore-auth-").expect("a temporary folder");
-        Self::open(folder, Clock::manual(START), settings, server).await
+        Self::open(Place::new().await, Clock::manual(START), settings, server).await
     }
 
     /// Closes the database and starts a new service on it, at the same time of day.
     pub async fn restart(self, settings: Settings, server: ServerSettings) -> Self {
         self.app.db.close().await;
-        Self::open(self.folder, self.clock, settings, server).await
+        Self::open(self.place, self.clock, settings, server).await
     }
 
-    async fn open(folder: TempDir, clock: Clock, settings: Settings, server: ServerSettings) -> Self {
-        let db =
-            Db::open_sqlite(SqliteOptions::new(folder.path().join("auth.db"))).await.expect("a database");
+    async fn open(place: Place, clock: Clock, settings: Settings, server: ServerSettings) -> Self {
+        let db = place.open().await;
         migrate::migrate(&db, migrate::Mode::Auto, clock.now()).await.expect("a schema");
         // The least that is allowed: tests wait for every hash.
         let config = HasherConfig {
@@ -76,7 +74,7 @@ impl TestApp {
         };
         let app = App::start(parts).await.expect("a service");
         let edge = server::router(app.clone(), server);
-        Self { app, clock, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), edge, folder }
+        Self { app, clock, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), edge, place }
     }
 
     /// Lets time pass, and the service see what others changed meanwhile.

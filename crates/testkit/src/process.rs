@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testdb::Place;
 
 use crate::http::{Answer, Client};
 use crate::wait::{self, Deadline};
@@ -40,6 +41,7 @@ pub struct Process {
     settings: BTreeMap<String, String>,
     address: SocketAddr,
     child: Option<Child>,
+    place: Option<Place>,
 }
 
 impl Process {
@@ -69,14 +71,42 @@ impl Process {
             settings: BTreeMap::new(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             child: None,
+            place: None,
         };
         process.set("SECRET_KEY", SECRET_KEY);
         process.set("DATA_DIR", &data.display().to_string());
         process.set("THROTTLE", "off");
         process.set("LOG_FORMAT", "json");
+        if testdb::cluster().is_some() {
+            process.use_place(Place::blocking_new());
+        }
         for (name, value) in settings {
             process.set(name, value);
         }
+        process
+    }
+
+    /// Keeps its data in this place from the next start on; the place goes with the process.
+    pub fn use_place(&mut self, place: Place) {
+        self.set("DATABASE_URL", &place.url());
+        self.place = Some(place);
+    }
+
+    /// Whether its data is on PostgreSQL.
+    pub fn is_on_postgres(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_postgres)
+    }
+
+    /// Another service on the same data, as another replica: its settings are these with `changes` over them. It must not
+    /// outlive this one.
+    pub fn replica(&self, changes: &[(&str, &str)]) -> Self {
+        let mut process = Self::prepare(&[]);
+        process.settings.clone_from(&self.settings);
+        process.data.clone_from(&self.data);
+        for (name, value) in changes {
+            process.set(name, value);
+        }
+        process.run();
         process
     }
 
@@ -109,8 +139,7 @@ impl Process {
                 self.child = None;
                 panic!("the service ended at its start: {status}\n{}", self.log());
             }
-            let mut client = self.client().with_timeout(Duration::from_secs(5));
-            if client.send("GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200) {
+            if self.is_ready() {
                 return;
             }
             assert!(!deadline.passed(), "not ready within {START_LIMIT:?}");
@@ -155,6 +184,12 @@ impl Process {
     /// The embedded database.
     pub fn database(&self) -> PathBuf {
         self.data.join("auth.db")
+    }
+
+    /// Whether /readyz answers 200.
+    pub fn is_ready(&self) -> bool {
+        let mut client = self.client().with_timeout(Duration::from_secs(5));
+        client.send("GET", "/readyz", &[], b"").is_ok_and(|answer| answer.status == 200)
     }
 
     /// A new client of it.

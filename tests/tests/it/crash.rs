@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
+use testdb::{Cluster, Place};
 use testkit::process::Process;
 use testkit::skip::rounds;
 use testkit::wait;
@@ -29,13 +30,13 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
     let mut seen = Seen::default();
     let mut acknowledged = 0;
     for round in 0..rounds(10, 100) {
-        let history = load_and_kill(&mut service, round);
+        let history = load_and_strike(&mut service, round, Process::kill);
         acknowledged += history.acknowledged;
         service.run();
         seen.check_ended(&service);
         seen.check_chains(&service, history.chains);
         seen.check_accounts(&service, &history.accounts);
-        if let Some(environment) = &environment {
+        if let Some(environment) = environment.as_ref().filter(|_| !service.is_on_postgres()) {
             check_integrity(environment, &service.database());
         }
     }
@@ -47,8 +48,31 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
     assert!(acknowledged > 0 && !seen.ids.is_empty() && !seen.ended.is_empty(), "the load did nothing");
 }
 
-/// Loads the service from several clients and kills it at a random moment; what the clients know.
-fn load_and_kill(service: &mut Process, round: usize) -> History {
+#[test]
+fn kill_9_of_the_database_server_loses_nothing_acknowledged() {
+    let _turn = turn::alone();
+    let cluster = Cluster::start_with("");
+    let mut service = Process::prepare(&[("REFRESH_GRACE", "120s"), ("LOG_LEVEL", "error")]);
+    service.use_place(Place::blocking_on(cluster.url()));
+    service.run();
+    service.register("reader", "violet-umbrella-42");
+    let mut seen = Seen::default();
+    let mut acknowledged = 0;
+    for round in 0..rounds(3, 50) {
+        let history = load_and_strike(&mut service, round, |_| cluster.kill());
+        acknowledged += history.acknowledged;
+        cluster.start();
+        wait::until("the service works again", Duration::from_secs(30), || service.is_ready());
+        seen.check_ended(&service);
+        seen.check_chains(&service, history.chains);
+        seen.check_accounts(&service, &history.accounts);
+    }
+    println!("{acknowledged} requests acknowledged, {} accounts", seen.ids.len());
+    assert!(acknowledged > 0 && !seen.ids.is_empty(), "the load did nothing");
+}
+
+/// Loads the service from several clients and has something die at a random moment; what the clients know.
+fn load_and_strike(service: &mut Process, round: usize, strike: impl FnOnce(&mut Process)) -> History {
     let chains: Vec<Chain> = (0..REFRESHERS)
         .map(|_| Chain { tokens: vec![service.login("reader", "violet-umbrella-42").refresh] })
         .collect();
@@ -66,7 +90,7 @@ fn load_and_kill(service: &mut Process, round: usize) -> History {
             workers.push(scope.spawn(move || refresh_on(client, chain, stop)));
         }
         wait::pause(Duration::from_millis(random_below(400)));
-        service.kill();
+        strike(service);
         stop.store(true, Ordering::Relaxed);
         for worker in workers {
             history.extend(worker.join().expect("the worker's own checks held"));

@@ -13,6 +13,7 @@
 //! | `hostile`, `slow` | malformed, lying and slow clients |
 //! | `disk_full` | no space: 503, no false success, nothing broken |
 //! | `canaries` | no secret in any log line |
+//! | `postgres` | several replicas on one PostgreSQL; what they answer while it is away |
 //! | `replay` | the recorded cases of the replaced service |
 //!
 //! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
@@ -27,6 +28,7 @@ mod history;
 mod hostile;
 mod keys;
 mod overload;
+mod postgres;
 mod proxies;
 mod refresh_race;
 mod replay;

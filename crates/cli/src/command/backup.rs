@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use service::clock::Clock;
 
-use super::{existing, load_for_database, output};
+use super::{block_on, existing, load_for_database, output};
+use crate::args::AfterRestore;
 use crate::config::{Config, Inputs, Mode};
 use crate::failure::Usage;
+use crate::start;
 
 const BACKUP: &str = "use pg_dump --format=custom, or the backups of your provider";
 const RESTORE: &str = "stop every replica, use pg_restore into an empty database, and run `bookstore-auth after-restore` \
@@ -47,4 +49,24 @@ pub(super) fn restore(inputs: &Inputs, file_from: &Path) -> anyhow::Result<ExitC
     text += "sessions that were opened before have ended: everybody logs in again\n";
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A backup is the past: what it says of sessions must not come back with it.
+pub(super) fn after_restore(inputs: &Inputs, args: &AfterRestore) -> anyhow::Result<ExitCode> {
+    let config = load_for_database(inputs, Mode::Serve)?.config;
+    if config.database.file().is_some() {
+        let message =
+            "this is for PostgreSQL: `bookstore-auth restore` does all of it for an embedded database";
+        return Err(Usage(message.to_owned()).into());
+    }
+    block_on(async {
+        let clock = Clock::system();
+        let db = start::database(&config, &clock).await?;
+        let last = store::backup::settle_restored(&db, args.last_id, clock.now()).await?;
+        db.close().await;
+        output::print(&format!(
+            "all sessions have ended: everybody logs in again; new accounts get ids above {last}\n"
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    })
 }

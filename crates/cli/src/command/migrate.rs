@@ -18,7 +18,7 @@ pub(super) fn run(inputs: &Inputs, args: &Migrate) -> anyhow::Result<ExitCode> {
     }
     let failed = format!("the database {} cannot be migrated", config.database);
     block_on(async {
-        let db = start::connect(&config).await.context(failed.clone())?;
+        let db = start::connect(&config).await?;
         let (names, done) = if args.check {
             (pending(&db).await.context(failed)?, "pending")
         } else {

@@ -35,6 +35,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Key(command) => key::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),
+        Command::AfterRestore(args) => backup::after_restore(&inputs, &args),
         Command::Import(command) => import::run(&inputs, command),
         Command::Openapi => openapi(),
         Command::Completions { shell } => completions(shell),

@@ -13,8 +13,7 @@ use service::clock::Clock;
 use service::refresh::Refreshed;
 use service::settings::Settings;
 use service::{App, Caller, Error, Kind, Parts, TokenPair};
-use store::{Db, SqliteOptions};
-use tempfile::TempDir;
+use testdb::Place;
 
 pub(crate) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -26,7 +25,7 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Harness {
     pub(crate) app: App,
     pub(crate) clock: Clock,
-    pub(crate) folder: TempDir,
+    pub(crate) place: Place,
     pub(crate) address: IpAddr,
 }
 
@@ -40,10 +39,10 @@ impl Harness {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let place = Place::new().await;
         let clock = Clock::manual(START);
-        let app = start(&folder, &clock, settings, KeyRing::hs256(SECRET, &[])).await;
-        Self { app, clock, folder, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        let app = start(&place, &clock, settings, KeyRing::hs256(SECRET, &[])).await;
+        Self { app, clock, place, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }
 
     /// Stops the service and starts another on the same database.
@@ -57,13 +56,13 @@ impl Harness {
 
     async fn restart_on(self, settings: Settings, keys: KeyRing) -> Self {
         self.app.db.close().await;
-        let app = start(&self.folder, &self.clock, settings, keys).await;
+        let app = start(&self.place, &self.clock, settings, keys).await;
         Self { app, ..self }
     }
 
-    /// Another process on the same database.
+    /// Another service on the same database.
     pub(crate) async fn replica(&self, settings: Settings) -> Result<App, Error> {
-        try_start(&self.folder, &self.clock, settings, KeyRing::hs256(SECRET, &[])).await
+        try_start(&self.place, &self.clock, settings, KeyRing::hs256(SECRET, &[])).await
     }
 
     pub(crate) fn caller(&self) -> Caller {
@@ -112,12 +111,12 @@ impl Harness {
     }
 }
 
-async fn start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRing) -> App {
-    try_start(folder, clock, settings, keys).await.unwrap()
+async fn start(place: &Place, clock: &Clock, settings: Settings, keys: KeyRing) -> App {
+    try_start(place, clock, settings, keys).await.unwrap()
 }
 
-async fn try_start(folder: &TempDir, clock: &Clock, settings: Settings, keys: KeyRing) -> Result<App, Error> {
-    let db = Db::open_sqlite(SqliteOptions::new(folder.path().join("auth.db"))).await.unwrap();
+async fn try_start(place: &Place, clock: &Clock, settings: Settings, keys: KeyRing) -> Result<App, Error> {
+    let db = place.open().await;
     store::migrate::migrate(&db, store::migrate::Mode::Auto, clock.now()).await.unwrap();
     let config =
         HasherConfig { threads: 2, queue: 256, max_wait: Duration::from_secs(30), params: Params::default() };

@@ -15,7 +15,7 @@ use crate::sqlite::files::{OpenLock, beside, make_folder, pause, resolve, sync_f
 use crate::{Error, Result};
 
 /// Ids left out after a restore when nothing tells which were issued since the backup.
-const UNKNOWN_IDS: i64 = 1_000_000;
+pub(super) const UNKNOWN_IDS: i64 = 1_000_000;
 
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -1,4 +1,4 @@
-//! The same on PostgreSQL: one replica at a time, under an advisory lock of the transaction that changes the schema.
+//! The same on PostgreSQL: one replica at a time, under an advisory lock.
 
 use domain::time::Timestamp;
 use tokio_postgres::Client;
@@ -8,7 +8,8 @@ use crate::Result;
 use crate::postgres::of_driver;
 
 /// A number that is ours in this database.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(4912840437520581227)";
+const LOCK: &str = "SELECT pg_advisory_lock(4912840437520581227)";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(4912840437520581227)";
 /// By the search path, like every other statement of ours.
 const HAS_TABLE: &str = "SELECT to_regclass('schema_migrations') IS NOT NULL";
 const NOTE: &str =
@@ -39,16 +40,22 @@ pub(super) async fn migrate(
     }
 }
 
-/// Applies one step, unless another process was faster. What fails is taken back with the connection, which is ours alone.
+/// Applies one step, unless another process was faster. What fails is taken back with the connection, which is ours
+/// alone, and so is the lock.
+///
+/// The lock comes before the transaction: one that waited for it inside could go on with what its server process knew of
+/// the tables when it began, and not see those that the holder has made.
 async fn apply(client: &Client, known: &[Migration], next: &Migration, now: Timestamp) -> Result<bool> {
-    client.batch_execute("BEGIN").await.map_err(of_driver)?;
     client.batch_execute(LOCK).await.map_err(of_driver)?;
-    if compare(client, known).await?.1.first().map(|first| first.version) != Some(next.version) {
+    client.batch_execute("BEGIN").await.map_err(of_driver)?;
+    let is_pending = compare(client, known).await?.1.first().map(|first| first.version) == Some(next.version);
+    if is_pending {
+        change(client, next, now).await.map_err(of_driver)?;
+    } else {
         client.batch_execute("ROLLBACK").await.map_err(of_driver)?;
-        return Ok(false);
     }
-    change(client, next, now).await.map_err(of_driver)?;
-    Ok(true)
+    client.batch_execute(UNLOCK).await.map_err(of_driver)?;
+    Ok(is_pending)
 }
 
 async fn change(client: &Client, next: &Migration, now: Timestamp) -> Answer<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, Connection, Socket};
+use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage, Socket};
 
 use super::options::PostgresOptions;
 use super::tls::{Tls, TlsStream};
@@ -96,22 +96,20 @@ fn is_starting(cause: &str) -> bool {
     cause.contains("(57P03)") || cause.contains("Connection refused")
 }
 
-async fn process(session: &Client) -> Result<i32> {
-    transaction::limited(async { session.query_one(PROCESS, &[]).await?.try_get(0) }).await
+/// The number of the server's process. Asked without a prepared statement: a pooler may have kept those of others.
+async fn process(session: &Client) -> Result<String> {
+    let answer = transaction::limited(session.simple_query(PROCESS)).await?;
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    row.map(str::to_owned).ok_or(Error::unavailable("the database server does not name its process"))
 }
 
 /// Two connections that are open at the same time are two processes of the server, unless something between us gives
 /// one process to whoever asks next.
-fn check_processes([first, second]: [i32; 2]) -> Result<()> {
-    if first != second {
-        return Ok(());
-    }
-    Err(Error::Refused(
-        "two connections share one process of the database server: a connection pooler in transaction or statement \
-         mode is in between (PgBouncer's pool_mode), and settings and prepared statements do not survive that; use \
-         pool_mode = session, or connect to PostgreSQL itself"
-            .into(),
-    ))
+fn check_processes([first, second]: [String; 2]) -> Result<()> {
+    if first != second { Ok(()) } else { Err(Error::Refused(failure::POOLER.into())) }
 }
 
 fn check_encoding(encoding: &str) -> Result<()> {
@@ -155,8 +153,9 @@ mod tests {
 
     #[test]
     fn a_pooler_that_shares_server_processes_is_refused_by_name() {
-        assert!(check_processes([1, 2]).is_ok());
-        let refused = check_processes([7, 7]).unwrap_err().to_string();
+        let of = |one: &str, other: &str| check_processes([one.to_owned(), other.to_owned()]);
+        assert!(of("1", "2").is_ok());
+        let refused = of("7", "7").unwrap_err().to_string();
         assert!(refused.contains("PgBouncer") && refused.contains("pool_mode = session"), "{refused}");
     }
 

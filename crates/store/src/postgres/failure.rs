@@ -11,6 +11,11 @@ use tokio_postgres::error::SqlState;
 use crate::error::chain;
 use crate::{Cause, Error};
 
+/// What is told when something between us and the server gives one server process to many clients.
+pub(super) const POOLER: &str = "connections share processes of the database server: a connection pooler in transaction \
+    or statement mode is in between (PgBouncer's pool_mode), and settings and prepared statements do not survive that; \
+    use pool_mode = session, or connect to PostgreSQL itself";
+
 /// What the server, or the way to it, said.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -46,6 +51,8 @@ fn of_code(code: &SqlState, message: &str) -> Error {
     let text = format!("{message} ({})", code.code());
     match code.code() {
         "23505" => Error::Conflict,
+        // A prepared statement that is there already, or not: it was another client's.
+        "42P05" | "26000" => Error::Refused(POOLER.into()),
         "40001" | "40P01" => Error::Contention,
         // A lock or a statement took longer than our limits.
         "55P03" | "57014" => Error::Busy,
@@ -86,6 +93,9 @@ mod tests {
             assert!(matches!(of(code), Error::Unavailable(_)) && of(code).is_transient(), "{code}");
         }
         assert!(matches!(of("XX001"), Error::Corrupt(_)));
+        for code in ["42P05", "26000"] {
+            assert!(matches!(of(code), Error::Refused(text) if text.contains("PgBouncer")), "{code}");
+        }
         for code in ["42601", "42P01", "42501", "22021"] {
             assert!(matches!(of(code), Error::Statement(_)), "{code}");
         }
