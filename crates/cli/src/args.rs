@@ -208,9 +208,14 @@ pub(crate) enum Key {
 
 #[derive(Debug, Args)]
 pub(crate) struct KeyDrop {
-    /// Ids of the keys, as `key list` shows them
-    #[arg(value_name = "KID", required_unless_present = "all", conflicts_with = "all")]
-    pub(crate) ids: Vec<String>,
+    /// The id of the key, as `key list` shows it; it may begin with a hyphen
+    #[arg(
+        value_name = "KID",
+        allow_hyphen_values = true,
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(crate) id: Option<String>,
     /// All keys, also those that sign refresh tokens: everybody must log in again
     #[arg(long)]
     pub(crate) all: bool,
@@ -247,6 +252,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    // Ids of keys are base64url: one in 64 begins with a hyphen.
+    #[test]
+    fn a_key_id_may_look_like_an_option() {
+        for line in [["-abc", "--yes"], ["--yes", "-abc"], ["--yes", "--bc"]] {
+            let line = ["bookstore-auth", "key", "drop"].into_iter().chain(line);
+            let Command::Key(Key::Drop(args)) = CommandLine::parse_from(line).command else {
+                panic!("another command")
+            };
+            assert!(args.yes && !args.all && args.id.is_some_and(|id| id.ends_with("bc")));
+        }
+        for line in [&["key", "drop"][..], &["key", "drop", "--all", "abc"]] {
+            assert!(CommandLine::try_parse_from(["bookstore-auth"].iter().chain(line)).is_err(), "{line:?}");
+        }
     }
 
     // KY-01: no argument anywhere takes a secret.

@@ -80,7 +80,11 @@ async fn rotate(app: &App) -> anyhow::Result<()> {
 async fn drop_keys(app: &App, args: KeyDrop) -> anyhow::Result<()> {
     let living: Vec<Listed> =
         signing_key::list(app).await?.into_iter().filter(|key| key.state != State::Dropped).collect();
-    let ids = if args.all { living.iter().map(|key| key.id.clone()).collect() } else { args.ids };
+    let ids: Vec<String> = if args.all {
+        living.iter().map(|key| key.id.clone()).collect()
+    } else {
+        args.id.into_iter().collect()
+    };
     let ends_logins = living.iter().any(|key| key.purpose == Purpose::Refresh && ids.contains(&key.id));
     if !args.yes && !confirmed(&ids, ends_logins)? {
         return Err(Usage("nothing was dropped".to_owned()).into());
