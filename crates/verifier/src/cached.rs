@@ -77,6 +77,13 @@ impl<T: Send + Sync + 'static> Cached<T> {
         (state.look(now, self.rules), Ticket(state.ended))
     }
 
+    /// The last good value, while it may be used at all.
+    pub(crate) fn usable(&self, now: Millis) -> Option<Arc<T>> {
+        let state = self.state.read();
+        let held = state.held.as_ref().filter(|held| held.is_usable(now, self.rules.max_stale));
+        held.map(|held| Arc::clone(&held.value))
+    }
+
     /// When the last fetch ended, and whether it failed.
     pub(crate) fn last(&self) -> (Option<Millis>, bool) {
         let state = self.state.read();

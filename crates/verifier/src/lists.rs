@@ -80,7 +80,7 @@ impl Lists {
         let list = self.entry(uri);
         let (look, ticket) = list.look(now);
         if let Look::Fetch = look {
-            list.fetch(ticket, &self.source.clock, self.load(uri, None)).await;
+            list.fetch(ticket, &self.source.clock, self.load(uri, list.usable(now))).await;
         }
     }
 
@@ -107,6 +107,7 @@ impl Lists {
         let (uri, source, keys, rules) =
             (uri.to_owned(), self.source.clone(), Arc::clone(&self.keys), self.rules);
         async move {
+            // A replayed list must not bring back a token; one that we may no longer use cannot say what is newer.
             let newest = held.map_or(0, |held| held.issued_at);
             let loaded = load(&uri, &source, &keys, rules, newest).await;
             loaded.map_err(|error| (source.on_error)(&uri, &error)).ok()

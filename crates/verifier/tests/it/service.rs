@@ -86,7 +86,9 @@ impl Service {
         let (now, errors) = (Arc::clone(&self.now), Arc::clone(&self.errors));
         Verifier::builder(format!("{}{JWKS}", self.origin))
             .clock(move || Duration::from_millis(now.load(Ordering::SeqCst)))
-            .on_fetch_error(move |_, _| drop(errors.fetch_add(1, Ordering::SeqCst)))
+            .on_fetch_error(move |_, _| {
+                errors.fetch_add(1, Ordering::SeqCst);
+            })
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
