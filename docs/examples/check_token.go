@@ -1,6 +1,6 @@
 // Checks an access token of bookstore-auth offline: signature, issuer, audience, kind, times and status list.
 //
-//	go get github.com/golang-jwt/jwt/v5 github.com/MicahParks/keyfunc/v3
+//	go get github.com/golang-jwt/jwt/v5 github.com/MicahParks/keyfunc/v3 golang.org/x/time/rate
 //	go run check_token.go JWKS_URL ISSUER TOKEN [AUDIENCE]
 //
 // prints the user's id, or why the token is refused, with exit code 1. `-` as ISSUER: tokens name no issuer.
@@ -25,6 +25,7 @@ import (
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -81,8 +82,16 @@ type Checker struct {
 
 // NewChecker makes a Checker; empty issuer and audience are not named by tokens.
 func NewChecker(ctx context.Context, jwksURL, issuer, audience string) (*Checker, error) {
-	// Renewed in the background, and for a key id that is not known. It compares the header's algorithm with the key's.
-	keys, err := keyfunc.NewDefaultCtx(ctx, []string{jwksURL})
+	// Renewed in the background, and for a key id that is not known, at most every ten seconds. It compares the header's
+	// algorithm with the key's.
+	withoutKeys := false
+	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{jwksURL}, keyfunc.Override{
+		HTTPTimeout:               5 * time.Second,
+		NoErrorReturnFirstHTTPReq: &withoutKeys,
+		RateLimitWaitMax:          time.Millisecond,
+		RefreshInterval:           5 * time.Minute,
+		RefreshUnknownKID:         rate.NewLimiter(rate.Every(10*time.Second), 1),
+	})
 	if err != nil {
 		return nil, err
 	}
