@@ -290,6 +290,27 @@ async fn a_fetch_function_of_ones_own_is_used_and_may_panic() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
+// The other end speaks no TLS: an https:// address is never asked in the clear.
+#[tokio::test]
+async fn an_https_address_means_tls() {
+    let signer = Signer::ed("k");
+    let service = Service::start(&[&signer]).await;
+    let url = format!("{}{JWKS}", service.origin.replace("http://", "https://"));
+    let failed = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let failures = Arc::clone(&failed);
+    let tell =
+        move |url: &str, _: &verifier::FetchError| failures.lock().expect("no panic").push(url.to_owned());
+    let built = Verifier::builder(&url).on_fetch_error(tell).build();
+    if let Err(verifier::BuildError::Tls(reason)) = &built {
+        eprintln!("skipped: this machine has no root certificates: {reason}");
+        return;
+    }
+    let verifier = built.expect("sound");
+    assert_eq!(refused(verifier.check(&signer.access(&claims())).await), Refusal::KeysUnavailable);
+    assert_eq!(*failed.lock().expect("no panic"), [url]);
+    assert_eq!(service.asked_anything(), 0);
+}
+
 #[test]
 fn configurations_that_make_no_sense_are_refused() {
     let builds = |url: &str| Verifier::builder(url).build().is_ok();
