@@ -16,15 +16,17 @@ use crate::extract::value::Value;
 pub(crate) struct ServiceCall {
     pub(crate) service: String,
     pub(crate) token: String,
+    /// `token_type_hint` says that a refresh token is meant.
+    pub(crate) of_refresh_tokens: bool,
 }
 
-/// Reads the parameters that RFC 7662 section 2.1 and RFC 7009 section 2.1 share. `token_type_hint` is not needed: our
-/// tokens say themselves what they are.
+/// Reads the parameters that RFC 7662 section 2.1 and RFC 7009 section 2.1 share. Our tokens say
+/// themselves what they are; `token_type_hint` only says whether a refresh token is meant.
 ///
 /// # Errors
 /// `invalid_client` (401) and `invalid_request` (400).
 pub(crate) fn service_call(app: &App, call: &Call) -> Result<ServiceCall, Error> {
-    let [token, _hint, id, secret] =
+    let [token, hint, id, secret] =
         call.parameters(["token", "token_type_hint", "client_id", "client_secret"])?;
     let header = call.headers().contains_key(AUTHORIZATION);
     let credential = match (text(id), text(secret)) {
@@ -40,7 +42,8 @@ pub(crate) fn service_call(app: &App, call: &Call) -> Result<ServiceCall, Error>
     let service = credential.ok_or(Error::InvalidClient)?.id.clone();
     let token = text(token).filter(|token| !token.is_empty());
     let token = token.ok_or(Error::InvalidParameters("The parameter token is missing.".into()))?;
-    Ok(ServiceCall { service, token })
+    let of_refresh_tokens = text(hint).is_some_and(|hint| hint == "refresh_token");
+    Ok(ServiceCall { service, token, of_refresh_tokens })
 }
 
 fn known<'a>(app: &'a App, id: &str, secret: &[u8]) -> Option<&'a ServiceCredential> {

@@ -94,7 +94,7 @@ impl Error {
     /// The failure of a bearer token on a route that does not say what is wrong with it (TK-13).
     pub(crate) fn of_bearer(error: service::Error) -> Self {
         match error.kind {
-            Kind::BearerInvalid(_) => Self::InvalidToken,
+            Kind::BearerInvalid(_) | Kind::TokenInvalid => Self::InvalidToken,
             _ => Self::Service(error),
         }
     }

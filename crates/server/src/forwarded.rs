@@ -1,6 +1,6 @@
 //! What a reverse proxy tells of the request that it asks about.
 
-use http::header::{COOKIE, HOST, ORIGIN};
+use http::header::{COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
 
 /// There are several values where there must be one, or the value cannot be read.
@@ -37,6 +37,12 @@ pub(crate) fn method(own: &Method, headers: &HeaderMap, path: &str) -> Option<Me
     let first = named.next()?;
     let agreed = named.all(|other| other == first);
     agreed.then(|| Method::from_bytes(first.as_bytes()).ok()).flatten()
+}
+
+/// Whether the request opens a WebSocket (RFC 6455 section 4.1). Proxies keep different parts of that from us.
+pub(crate) fn opens_websocket(headers: &HeaderMap) -> bool {
+    let mode = headers.get_all("sec-fetch-mode").iter().any(|mode| mode == "websocket");
+    mode || headers.contains_key(UPGRADE) || headers.contains_key(SEC_WEBSOCKET_KEY)
 }
 
 /// Whether a browser says that a page of the same site made the request (Fetch metadata), or the page's origin is the

@@ -157,6 +157,11 @@ impl Feed {
     pub(crate) fn apply(&self, change: &Change, now: Timestamp) {
         self.recent.write().apply(change, now);
         self.forget_name(change);
+        self.note_news();
+    }
+
+    /// Something was committed here that other replicas should look at.
+    pub(crate) fn note_news(&self) {
         *self.told.lock() = false;
         self.news.notify_one();
     }

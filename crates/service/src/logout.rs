@@ -11,12 +11,12 @@ use crate::token::{self, LegacyUser};
 use crate::{App, Caller, retry, session, user, verify};
 
 /// Ends the session of a token. Any of its access and refresh tokens will do, also a spent one: whoever holds it may
-/// have stolen it, or wants the session to end. Ending what has ended already is no failure.
+/// have stolen it, or wants the session to end. Ending what has ended already is no failure: the answer is false.
 ///
 /// # Errors
 /// [`crate::Kind::TokenInvalid`] for a token that is not well signed or has expired; [`crate::Kind::Conflict`] for an access token of
 /// the replaced service, which names no session; [`crate::Kind::Unavailable`].
-pub async fn logout(app: &App, caller: &Caller, text: &str) -> Result<()> {
+pub async fn logout(app: &App, caller: &Caller, text: &str) -> Result<bool> {
     let claims = token::read(app, text, caller.now).map_err(Error::token)?;
     let mut turn = 0;
     loop {
@@ -27,7 +27,7 @@ pub async fn logout(app: &App, caller: &Caller, text: &str) -> Result<()> {
     }
 }
 
-async fn try_to_log_out(app: &App, caller: &Caller, claims: &Claims) -> Result<()> {
+async fn try_to_log_out(app: &App, caller: &Caller, claims: &Claims) -> Result<bool> {
     let (id, ended) = match (claims.session, claims.token_type) {
         (Some(id), _) => (id, end(app, caller, claims, id).await?),
         (None, TokenType::Refresh) => spend(app, caller, claims).await?,
@@ -45,7 +45,7 @@ async fn try_to_log_out(app: &App, caller: &Caller, claims: &Claims) -> Result<(
             "logged out"
         );
     }
-    Ok(())
+    Ok(ended)
 }
 
 async fn end(app: &App, caller: &Caller, claims: &Claims, id: SessionId) -> Result<bool> {

@@ -211,6 +211,7 @@ pub async fn drop_keys(app: &App, ids: &[String]) -> Result<Vec<String>> {
     }
     let rest = signing_key::list(&mut tx).await?;
     tx.commit().await?;
+    app.feed.note_news();
     poll(app).await?;
     tracing::warn!(event = "signing_keys_dropped", key.ids = ids.join(" "), "signing keys were dropped");
     let signing = Purpose::ALL

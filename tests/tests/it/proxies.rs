@@ -167,6 +167,13 @@ fn check(proxied: &Proxied) {
         let session = seen(&answer, "x-auth-session");
         assert!(session.len() == 1 && session[0].len() == 32, "{}", answer.text());
     }
+    // Named in Connection, our headers would go on their way: all of them arrive, or the request is refused.
+    for named in ["close, X-Auth-User-Id", "x-auth-session, X-Auth-Username", "X_Auth_User_Id"] {
+        let answer = send("GET", "/shop", &[("authorization", &bearer), ("connection", named)], b"");
+        let arrived = ["x-auth-user-id", "x-auth-username", "x-auth-session"];
+        let all = arrived.iter().all(|name| seen(&answer, name).len() == 1);
+        assert!(answer.status == 400 || (answer.status == 200 && all), "{named}: {}", answer.text());
+    }
     // A cookie reads, and writes only from the same site, whatever method the client claims.
     let cookie = format!("access={access}");
     let host = proxied.address.to_string();

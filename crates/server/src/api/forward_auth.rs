@@ -56,7 +56,9 @@ fn from_cookie(api: &Api, call: &HeadCall) -> Result<String, Error> {
     let token = forwarded::cookie(&call.headers, name).map_err(|_| Error::InvalidToken)?;
     let token = token.ok_or(Error::NoCredentials)?;
     let method = forwarded::method(&call.method, &call.headers, &call.path);
-    let safe = method.is_some_and(|method| matches!(method, Method::GET | Method::HEAD | Method::OPTIONS));
+    let reads = method.is_some_and(|method| matches!(method, Method::GET | Method::HEAD | Method::OPTIONS));
+    // A WebSocket begins with GET, and no rule of browsers keeps other sites from opening one.
+    let safe = reads && !forwarded::opens_websocket(&call.headers);
     if !safe && !forwarded::same_site(&call.headers) {
         return Err(Error::CrossSite);
     }

@@ -16,7 +16,8 @@ use crate::error::Error;
 pub(crate) struct TokenParameters {
     /// An access or refresh token.
     token: String,
-    /// Taken and not needed.
+    /// `refresh_token` to hear of a refresh token too: without it one is not active, so that nobody takes it for an access
+    /// token. Anything else is not needed.
     token_type_hint: Option<String>,
     /// The service's name, unless it is in an Authorization header (Basic).
     client_id: Option<String>,
@@ -77,7 +78,9 @@ struct TokenClaims {
 )]
 pub(crate) async fn introspect(State(api): State<Api>, call: Call) -> Result<Answer, Error> {
     let asked = service_call(&api.app, &call)?;
-    let claims = service::introspection::introspect(&api.app, &call.caller, &asked.token).await?;
+    let claims =
+        service::introspection::introspect(&api.app, &call.caller, &asked.token, asked.of_refresh_tokens)
+            .await?;
     let answer = Introspection { active: claims.is_some(), claims: claims.map(shape) };
     Ok(Answer::json(StatusCode::OK, &answer))
 }

@@ -38,7 +38,7 @@ pub(crate) struct LogoutRequest {
 )]
 pub(crate) async fn logout(State(api): State<Api>, call: Call) -> Result<Answer, Error> {
     let token = token(&call)?;
-    service::logout::logout(&api.app, &call.caller, &token).await?;
+    service::logout::logout(&api.app, &call.caller, &token).await.map_err(Error::of_bearer)?;
     Ok(Answer::empty_object())
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn logout(State(api): State<Api>, call: Call) -> Result<Answer,
 )]
 pub(crate) async fn logout_all(State(api): State<Api>, call: Call) -> Result<Answer, Error> {
     let token = token(&call)?;
-    service::logout::logout_all(&api.app, &call.caller, &token).await?;
+    service::logout::logout_all(&api.app, &call.caller, &token).await.map_err(Error::of_bearer)?;
     Ok(Answer::empty_object())
 }
 

@@ -29,15 +29,19 @@ use crate::error::Error;
 pub(crate) async fn revoke(State(api): State<Api>, call: Call) -> Result<Answer, Error> {
     let asked = service_call(&api.app, &call)?;
     match service::introspection::revoke(&api.app, &call.caller, &asked.token).await {
-        Ok(()) => {}
+        Ok(true) => note(&asked.service, &call.caller.request_id),
+        Ok(false) => {}
         Err(error) if error.kind == Kind::Conflict => return Err(Error::UnsupportedTokenType),
         Err(error) => return Err(error.into()),
     }
+    Ok(Answer::empty_object())
+}
+
+fn note(service: &str, request_id: &str) {
     tracing::info!(
         event = "token_revoked",
-        service.id = asked.service,
-        request.id = call.caller.request_id,
+        service.id = service,
+        request.id = request_id,
         "a service has revoked a token"
     );
-    Ok(Answer::empty_object())
 }

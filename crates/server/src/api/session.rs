@@ -1,3 +1,4 @@
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use domain::field::FieldErrors;
 use domain::session::{Session, SessionId};
@@ -87,10 +88,10 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
 )]
 pub(crate) async fn end(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     UserCall { who, call }: UserCall,
 ) -> Result<StatusCode, Error> {
-    let id = SessionId::parse(&id).ok_or(Error::NotFound)?;
+    let id = id.ok().and_then(|Path(id)| SessionId::parse(&id)).ok_or(Error::NotFound)?;
     service::session::end(&api.app, &call.caller, who, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -43,14 +43,18 @@ pub(crate) fn read_once<'a, const N: usize>(
     body: &[u8],
     names: [&str; N],
 ) -> Result<[Value<'a>; N], &'static str> {
-    for wanted in names {
-        let text = String::from_utf8_lossy(body);
-        let same = |pair: &&str| decode(pair.split_once('=').unwrap_or((pair, "")).0) == wanted;
-        if text.split('&').filter(same).count() > 1 {
-            return Err("A parameter is repeated.");
+    let values = read(body, names)?;
+    let mut seen = [0; N];
+    for pair in String::from_utf8_lossy(body).split('&') {
+        let name = decode(pair.split_once('=').unwrap_or((pair, "")).0);
+        if let Some(n) = names.iter().position(|wanted| *wanted == name) {
+            seen[n] += 1;
         }
     }
-    read(body, names)
+    if seen.iter().any(|count| *count > 1) {
+        return Err("A parameter is repeated.");
+    }
+    Ok(values)
 }
 
 fn decode(text: &str) -> String {

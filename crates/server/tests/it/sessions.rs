@@ -65,7 +65,11 @@ async fn ending_a_session_ends_its_tokens_at_once_and_no_others() {
     assert_eq!(service.refresh(&laptop.refresh).await.status, 401);
     assert_eq!((service.verify(&phone.access).await, service.verify(&bob.access).await), (200, 200));
     assert_eq!(send(&service, "DELETE", &path, &phone.access).await.status, 404, "it has ended");
-    for path in ["/sessions/x/", "/sessions/00000000000000000000000000000000/", "/sessions/%00/"] {
+    let stranger = service.send("DELETE", "/sessions/%ff/", &[], b"").await;
+    assert_eq!(stranger.status, 401, "strangers are not told what a session looks like");
+    for path in
+        ["/sessions/x/", "/sessions/%ff/", "/sessions/00000000000000000000000000000000/", "/sessions/%00/"]
+    {
         assert_eq!(send(&service, "DELETE", path, &phone.access).await.status, 404, "{path}");
     }
     assert_eq!(sessions(&service, &phone.access).await.len(), 1);
@@ -163,6 +167,28 @@ async fn strangers_get_nothing_and_are_not_told_why() {
 }
 
 const BAD_TOKEN: &str = r#"{"detail":"Token is invalid","code":"token_not_valid"}"#;
+
+// TK-13: whatever is wrong with a token, the answer is the same.
+#[tokio::test]
+async fn logging_out_does_not_say_what_is_wrong_with_a_token() {
+    let service = TestApp::start().await;
+    service.register("ann", PASSWORD).await;
+    let pair = service.login("ann", PASSWORD).await;
+    let expired = pair.access.clone();
+    service.pass(Duration::from_secs(15 * 60)).await;
+    for path in ["/logout/", "/logout/all/"] {
+        let mut answers = Vec::new();
+        for token in ["x", "a.b.c", &expired, &format!("{}x", pair.refresh)] {
+            answers.push(service.post(path, &json!({"access": token})).await);
+            answers.push(service.post(path, &json!({"refresh": token})).await);
+            answers.push(send(&service, "POST", path, token).await);
+        }
+        for answer in answers {
+            assert_eq!((answer.status, answer.text().as_str()), (401, BAD_TOKEN), "{path}");
+        }
+    }
+    assert_eq!(service.refresh(&pair.refresh).await.status, 200, "nothing has ended");
+}
 
 // IN-03, HB-02
 #[tokio::test]

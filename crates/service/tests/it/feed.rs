@@ -107,7 +107,7 @@ async fn a_replica_hears_of_changes_at_once_and_without_a_word_within_the_bound(
     for settings in cases {
         let notified = settings.feed_notify;
         harness = harness.restart(settings).await;
-        let other = harness.replica().await;
+        let other = harness.replica(harness.app.settings.clone()).await.unwrap();
         let working = tokio::spawn(worker::run(harness.app.clone()));
         // Time to listen and for the first look, which every start takes.
         tokio::time::sleep(Duration::from_millis(300)).await;
