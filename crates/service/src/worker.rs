@@ -102,6 +102,7 @@ async fn tidy(app: &App) {
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
+    app.feed.widen(crate::app::longest_access_lifetime(&app.db).await?);
     app.feed.prune(now);
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {

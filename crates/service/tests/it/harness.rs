@@ -62,7 +62,10 @@ impl Harness {
 
     /// Another service on the same database.
     pub(crate) async fn replica(&self) -> App {
-        let settings = self.app.settings.clone();
+        self.replica_with(self.app.settings.clone()).await
+    }
+
+    pub(crate) async fn replica_with(&self, settings: Settings) -> App {
         start(&self.place, &self.clock, settings, KeyRing::hs256(SECRET, &[])).await
     }
 
