@@ -18,7 +18,7 @@ use domain::time::Timestamp;
 use service::clock::Clock;
 use service::settings::{KeySettings, Settings, SharedUntil, TokenProfile, TokenSettings};
 use service::{App, Parts};
-use store::{Db, SqliteOptions, meta, migrate};
+use store::{Db, PostgresOptions, SqliteOptions, meta, migrate};
 
 use crate::config::{Config, Database, Deadline, Mode, Problem, Problems, secret};
 
@@ -48,7 +48,7 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<Db> {
                 .await
         }
         Database::Postgres(options) => {
-            let mut options = options.clone();
+            let mut options = PostgresOptions::clone(options);
             options.pool = config.database_pool;
             Db::open_postgres(options).await
         }

@@ -187,3 +187,10 @@ pub(crate) async fn load_schemes(db: &Db) -> Result<Vec<String>> {
     let mut tx = db.read().await?;
     Ok(store::user::schemes(&mut tx, MOST_SCHEMES).await?)
 }
+
+/// The longest lifetime that any replica has given to an access token.
+pub(crate) async fn longest_access_lifetime(db: &Db) -> Result<Duration> {
+    let mut tx = db.read().await?;
+    let longest = meta::get(&mut tx, meta::LONGEST_ACCESS_LIFETIME).await?;
+    Ok(Duration::from_micros(number(meta::LONGEST_ACCESS_LIFETIME, longest.as_deref())?))
+}

@@ -9,8 +9,12 @@
 mod gaps;
 
 use std::collections::HashMap;
+<<<<<<< HEAD
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+=======
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+>>>>>>> wt-pg
 use std::time::Duration;
 
 use domain::session::SessionId;
@@ -38,10 +42,15 @@ pub struct Feed {
     recent: RwLock<Recent>,
     /// When the feed was last read to its end; microseconds.
     read_at: AtomicI64,
+<<<<<<< HEAD
     /// How long an entry matters.
     horizon: Duration,
     /// What must be read again once a user has changed.
     names: Arc<Names>,
+=======
+    /// How long an entry matters; microseconds.
+    horizon: AtomicU64,
+>>>>>>> wt-pg
     /// Places below the last one that were empty so far. Held while reading, so that polls run one after another.
     gaps: tokio::sync::Mutex<Gaps>,
     /// A change of ours that others have not been told of.
@@ -93,8 +102,12 @@ impl Feed {
         Self {
             recent: RwLock::default(),
             read_at: AtomicI64::new(0),
+<<<<<<< HEAD
             horizon,
             names: Arc::default(),
+=======
+            horizon: AtomicU64::new(micros(horizon)),
+>>>>>>> wt-pg
             gaps: tokio::sync::Mutex::default(),
             news: Notify::new(),
             told: Mutex::new(true),
@@ -195,7 +208,13 @@ impl Feed {
     /// How long an entry matters: nothing older is needed in memory or in the table.
     #[must_use]
     pub fn horizon(&self) -> Duration {
-        self.horizon
+        Duration::from_micros(self.horizon.load(Ordering::Relaxed))
+    }
+
+    /// Keeps entries for longer when a replica has begun to issue tokens that live for so long. Tokens from before have
+    /// their old lifetime, so nothing that has been forgotten by now is missed.
+    pub(crate) fn widen(&self, longest_access_lifetime: Duration) {
+        self.horizon.fetch_max(micros(longest_access_lifetime + MARGIN), Ordering::Relaxed);
     }
 
     /// Entries held in memory, for metrics.
@@ -213,11 +232,15 @@ impl Feed {
 
     /// Forgets what no living token can ask for.
     pub(crate) fn prune(&self, now: Timestamp) {
-        let oldest = now - self.horizon;
+        let oldest = now - self.horizon();
         let mut recent = self.recent.write();
         recent.ended.retain(|_, at| *at >= oldest);
         recent.users.retain(|_, state| state.at >= oldest);
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Recent {

@@ -102,6 +102,7 @@ async fn tidy(app: &App) {
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
+    app.feed.widen(crate::app::longest_access_lifetime(&app.db).await?);
     app.feed.prune(now);
     crate::signing_key::note_shared(app).await?;
     crate::signing_key::maintain(app, now).await?;

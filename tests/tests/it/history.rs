@@ -74,7 +74,8 @@ pub(crate) fn register_and_log_in(mut client: Client, prefix: &str, stop: &Atomi
         let sent = client.try_post("/register/", &registration(&username, &password));
         let id = match &sent {
             Ok(answer) if answer.status == 201 => answer.json()["id"].as_i64(),
-            Ok(answer) if answer.status == 503 => continue, // shed: it did not happen, says the service
+            // Shed, or the database went away before it said whether it had happened: not followed up.
+            Ok(answer) if answer.status == 503 => continue,
             _ => None,
         };
         history.acknowledged += usize::from(id.is_some());

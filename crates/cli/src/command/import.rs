@@ -2,18 +2,20 @@
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use import::django::{self, ImportOptions};
 use import::report::Report;
 use service::App;
 
+use super::block_on;
 use super::output::print;
 use super::user::with_app;
 use crate::args::{Import, ImportDjango};
-use crate::config::{Inputs, Mode, Needs};
+use crate::config::{Config, Inputs, Mode, Needs, load};
 use crate::logs::one_line;
+use crate::start;
 
 pub(super) fn run(inputs: &Inputs, command: Import) -> anyhow::Result<ExitCode> {
     let Import::Django(args) = command;
@@ -43,8 +45,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn for_dry_run(inputs: &Inputs, args: &ImportDjango) -> anyhow::Result<Option<Self>> {
-        let database = crate::config::load(inputs, Mode::Serve, Needs::Database)?.config.database;
-        if !args.dry_run || database.file().is_none_or(Path::exists) {
+        if !args.dry_run || is_there(&load(inputs, Mode::Serve, Needs::Database)?.config)? {
             return Ok(None);
         }
         let random: String = crypto::random::fill::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -72,6 +73,19 @@ impl Drop for Scratch {
             _ => {}
         }
     }
+}
+
+/// Whether there is a database with a schema already.
+fn is_there(config: &Config) -> anyhow::Result<bool> {
+    if let Some(file) = config.database.file() {
+        return Ok(file.exists());
+    }
+    block_on(async {
+        let db = start::connect(config).await?;
+        let pending = store::migrate::pending(&db).await?;
+        db.close().await;
+        Ok(pending.is_empty())
+    })
 }
 
 fn as_text(report: &Report) -> String {

@@ -89,7 +89,7 @@ pub(crate) enum Database {
     /// In a file here.
     File(PathBuf),
     /// On a PostgreSQL server.
-    Postgres(PostgresOptions),
+    Postgres(Box<PostgresOptions>),
 }
 
 impl Database {
@@ -115,7 +115,7 @@ impl std::fmt::Display for Database {
 /// `sqlite:path` or `postgres://...`.
 pub(crate) fn database(text: &str) -> Result<Database, Fault> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return PostgresOptions::parse(text).map(Database::Postgres);
+        return PostgresOptions::parse(text).map(|options| Database::Postgres(Box::new(options)));
     }
     let Some(path) = text.strip_prefix("sqlite:") else {
         return Err("does not begin with sqlite: or postgres://".to_owned());

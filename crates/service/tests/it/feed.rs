@@ -119,3 +119,16 @@ async fn a_replica_hears_of_changes_at_once_and_without_a_word_within_the_bound(
         working.abort();
     }
 }
+
+#[tokio::test]
+async fn entries_are_kept_as_long_as_the_tokens_of_any_replica_live() {
+    // DS-03
+    let harness = Harness::new().await;
+    let before = harness.app.feed.horizon();
+    let mut settings = settings();
+    settings.tokens.access_lifetime = Duration::from_secs(2 * 60 * 60);
+    let longer = harness.replica(settings).await.unwrap();
+    worker::tidy_once(&harness.app, harness.clock.now()).await.unwrap();
+    assert!(before < Duration::from_secs(60 * 60));
+    assert_eq!(harness.app.feed.horizon(), longer.feed.horizon());
+}
