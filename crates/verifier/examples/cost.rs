@@ -121,7 +121,7 @@ fn tokens(pair: &Ed25519KeyPair, with_status: bool) -> Vec<String> {
 fn is_revoked(index: usize) -> bool {
     let mut mixed = (index as u64).wrapping_add(1).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    (mixed ^ mixed >> 33) % 100 == 0
+    (mixed ^ mixed >> 33).is_multiple_of(100)
 }
 
 fn status_list(pair: &Ed25519KeyPair) -> Result<String> {
