@@ -30,7 +30,10 @@ const ROUNDS: usize = 15;
 async fn main() -> Result<()> {
     let pair = Ed25519KeyPair::generate()?;
     let list = status_list(&pair)?;
-    println!("status list of {ENTRIES} entries, every hundredth revoked: a token of {} bytes", list.len());
+    println!(
+        "status list of {ENTRIES} entries, about one in a hundred revoked: a token of {} bytes",
+        list.len()
+    );
     let plain = tokens(&pair, false);
     let listed = tokens(&pair, true);
     let remembering = verifier(&pair, &list, Limits::default())?;
@@ -103,8 +106,9 @@ fn tokens(pair: &Ed25519KeyPair, with_status: bool) -> Vec<String> {
             "user_id": number, "sid": format!("{number:032x}"),
         });
         if with_status {
-            // Spread over the list, as the service spreads them; no multiple of a hundred.
-            let index = (number * 7_919 % (ENTRIES / 100)) * 100 + 1 + number % 99;
+            // Spread over the list, as the service spreads them.
+            let index =
+                (0..).map(|step| (number * 479_001_599 + step) % ENTRIES).find(|index| !is_revoked(*index));
             claims["status"] =
                 json!({"status_list": {"idx": index, "uri": format!("{ORIGIN}/status-lists/1")}});
         }
@@ -113,9 +117,16 @@ fn tokens(pair: &Ed25519KeyPair, with_status: bool) -> Vec<String> {
     (0..TOKENS).map(token).collect()
 }
 
+/// One in a hundred, without a pattern that compresses well (the mixer of MurmurHash3).
+fn is_revoked(index: usize) -> bool {
+    let mut mixed = (index as u64).wrapping_add(1).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    (mixed ^ mixed >> 33).is_multiple_of(100)
+}
+
 fn status_list(pair: &Ed25519KeyPair) -> Result<String> {
     let mut bytes = vec![0_u8; ENTRIES / 8];
-    for index in (0..ENTRIES).step_by(100) {
+    for index in (0..ENTRIES).filter(|index| is_revoked(*index)) {
         bytes[index / 8] |= 1 << (index % 8);
     }
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());

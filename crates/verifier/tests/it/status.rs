@@ -145,9 +145,10 @@ async fn an_older_list_does_not_replace_a_newer_one() {
 /// Whether a list of this text is taken.
 async fn takes(service: &Service, signer: &Signer, list: String) -> bool {
     service.tell(LIST, Answer::ok(list));
-    let verifier = service.verifier();
+    let (verifier, errors) = (service.verifier(), service.errors());
     let result = verifier.check(&signer.access(&service.claims_with_status(7))).await;
     assert!(matches!(result, Ok(_) | Err(Refusal::StatusUnavailable)), "{result:?}");
+    assert_eq!(service.errors() - errors, usize::from(result.is_err()), "one fetch that fails, or none");
     result.is_ok()
 }
 
