@@ -9,12 +9,8 @@
 mod gaps;
 
 use std::collections::HashMap;
-<<<<<<< HEAD
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-=======
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
->>>>>>> wt-pg
 use std::time::Duration;
 
 use domain::session::SessionId;
@@ -42,15 +38,10 @@ pub struct Feed {
     recent: RwLock<Recent>,
     /// When the feed was last read to its end; microseconds.
     read_at: AtomicI64,
-<<<<<<< HEAD
-    /// How long an entry matters.
-    horizon: Duration,
-    /// What must be read again once a user has changed.
-    names: Arc<Names>,
-=======
     /// How long an entry matters; microseconds.
     horizon: AtomicU64,
->>>>>>> wt-pg
+    /// What must be read again once a user has changed.
+    names: Arc<Names>,
     /// Places below the last one that were empty so far. Held while reading, so that polls run one after another.
     gaps: tokio::sync::Mutex<Gaps>,
     /// A change of ours that others have not been told of.
@@ -102,12 +93,8 @@ impl Feed {
         Self {
             recent: RwLock::default(),
             read_at: AtomicI64::new(0),
-<<<<<<< HEAD
-            horizon,
-            names: Arc::default(),
-=======
             horizon: AtomicU64::new(micros(horizon)),
->>>>>>> wt-pg
+            names: Arc::default(),
             gaps: tokio::sync::Mutex::default(),
             news: Notify::new(),
             told: Mutex::new(true),

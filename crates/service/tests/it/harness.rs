@@ -61,17 +61,8 @@ impl Harness {
     }
 
     /// Another service on the same database.
-<<<<<<< HEAD
     pub(crate) async fn replica(&self, settings: Settings) -> Result<App, Error> {
         try_start(&self.place, &self.clock, settings, KeyRing::hs256(SECRET, &[])).await
-=======
-    pub(crate) async fn replica(&self) -> App {
-        self.replica_with(self.app.settings.clone()).await
-    }
-
-    pub(crate) async fn replica_with(&self, settings: Settings) -> App {
-        start(&self.place, &self.clock, settings, KeyRing::hs256(SECRET, &[])).await
->>>>>>> wt-pg
     }
 
     pub(crate) fn caller(&self) -> Caller {
