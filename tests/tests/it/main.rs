@@ -36,6 +36,7 @@ mod revocation;
 mod security_page;
 mod shutdown;
 mod slow;
+mod status;
 mod throttle;
 mod tokens;
 mod turn;
