@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Manage accounts; a running server follows within a second
     #[command(subcommand)]
     User(User),
-    /// Manage the keys that sign tokens (SIGNING_ALG other than HS256); running servers follow within a second
+    /// Manage the public keys that sign tokens, now or later; running servers follow within REVOCATION_BOUND
     #[command(subcommand)]
     Key(Key),
     /// Copy the database to a file, also while the service runs

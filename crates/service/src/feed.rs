@@ -30,6 +30,8 @@ use crate::names::Names;
 const PAGE: i64 = 1_000;
 /// So many places before the first one that a starting reader reads may belong to transactions that are still open.
 const OVERLAP: i64 = 256;
+/// Changes that are kept for the status lists while the database cannot be read; beyond them the lists are read anew.
+const MOST_PASSED_ON: usize = 100_000;
 /// Clocks of replicas and of the database may differ by this much.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
@@ -74,7 +76,7 @@ impl Feed {
         names: Arc<Names>,
     ) -> Result<Self> {
         let horizon = longest_access_lifetime + MARGIN;
-        let mut tx = db.read().await?;
+        let mut tx = db.watch().await?;
         let last_seq = change::last_before(&mut tx, now - horizon).await?;
         drop(tx);
         let recent = RwLock::new(Recent { last_seq, ..Recent::default() });
@@ -110,7 +112,7 @@ impl Feed {
     /// When the database cannot be read; the feed then grows stale.
     pub async fn poll(&self, db: &Db, now: Timestamp) -> Result<()> {
         let mut gaps = self.gaps.lock().await;
-        let mut tx = db.read().await?;
+        let mut tx = db.watch().await?;
         self.read_gaps(&mut tx, &mut gaps, now).await?;
         loop {
             let after = self.recent.read().last_seq;
@@ -190,11 +192,16 @@ impl Feed {
     }
 
     /// Changes that could not be used yet.
-    pub(crate) fn give_back_changes(&self, mut changes: Vec<What>) {
+    /// False, and forgotten, when there are too many.
+    pub(crate) fn give_back_changes(&self, mut changes: Vec<What>) -> bool {
         if let Some(since) = &mut *self.passed_on.lock() {
             changes.append(since);
+            if changes.len() > MOST_PASSED_ON {
+                return false;
+            }
             *since = changes;
         }
+        true
     }
 
     /// Waits until a change of ours has to be announced.

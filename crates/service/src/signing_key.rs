@@ -80,7 +80,7 @@ pub(crate) async fn poll(app: &App) -> Result<()> {
     if !app.keys.has_own() {
         return Ok(());
     }
-    let mut tx = app.db.read().await?;
+    let mut tx = app.db.watch().await?;
     let version = meta::get(&mut tx, meta::KEYS_VERSION).await?;
     drop(tx);
     let before = app.keys.ring();
@@ -263,7 +263,7 @@ struct Snapshot {
 
 impl Snapshot {
     async fn read(db: &Db) -> Result<Self> {
-        let mut tx = db.read().await?;
+        let mut tx = db.watch().await?;
         // The version first: if the keys change in between, the next look at it finds another one.
         let version = meta::get(&mut tx, meta::KEYS_VERSION).await?;
         let longest = longest(&mut tx).await?;

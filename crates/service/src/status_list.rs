@@ -32,6 +32,8 @@ pub(crate) struct StatusLists {
     lists: RwLock<BTreeMap<i64, List>>,
     /// The list that takes new sessions.
     current: AtomicI64,
+    /// When the lists were last what the database had; microseconds.
+    followed_at: AtomicI64,
     /// When it was last asked whether the oldest list may go; microseconds.
     closed_at: AtomicI64,
     /// Held while a list is signed: those who ask meanwhile wait for it.

@@ -131,6 +131,18 @@ impl Db {
         }
     }
 
+    /// As [`Db::read`], by a way of its own where readers may have to wait for one another: for what must go on
+    /// whatever the requests do, which is following the feed of changes. One at a time.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn watch(&self) -> Result<Tx> {
+        match &self.engine {
+            Kind::Sqlite(_) => self.read().await,
+            Kind::Postgres(engine) => Ok(Tx::new(Inner::Postgres(engine.watch().await?))),
+        }
+    }
+
     /// Lets running transactions finish for a bounded time, then brings the file into its resting state and closes it.
     /// Transactions that begin later answer [`Error::Closed`].
     pub async fn close(&self) {

@@ -49,7 +49,7 @@ async fn list(app: &App, as_json: bool) -> anyhow::Result<()> {
         out.push('\n');
     }
     if keys.is_empty() {
-        out.push_str("there are no keys: tokens are signed with SECRET_KEY\n");
+        out.push_str("there are no keys: SECRET_KEY signs, or the next start makes some (SIGNING_ALG)\n");
     }
     Ok(print(&out)?)
 }

@@ -1,4 +1,4 @@
-//! The other services: SERVICE_CREDENTIALS and FORWARD_AUTH_COOKIE.
+//! The other services: SERVICE_CREDENTIALS, FORWARD_AUTH_COOKIE, PUBLIC_URL and STATUS_LIST_TTL.
 
 use std::time::Duration;
 

@@ -184,9 +184,11 @@ being moved may still depend on them.
 
 ## Changing SECRET_KEY
 
-1. Put the new key into `SECRET_KEY` and the old one into `SECRET_KEY_FALLBACKS`; restart. New tokens are signed with the new
+1. With several replicas: put the new key into `SECRET_KEY_FALLBACKS` of all of them and restart one after another. Now every
+   replica takes tokens of both.
+2. Put the new key into `SECRET_KEY` and the old one into `SECRET_KEY_FALLBACKS`; restart. New tokens are signed with the new
    key, old ones still verify here. Services that check tokens by themselves must know the new key before this step.
-2. When the last old token has expired (`REFRESH_TOKEN_LIFETIME`), empty `SECRET_KEY_FALLBACKS` and restart.
+3. When the last old token has expired (`REFRESH_TOKEN_LIFETIME`), empty `SECRET_KEY_FALLBACKS` and restart.
 
 ## Public keys
 

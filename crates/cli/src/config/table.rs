@@ -482,7 +482,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "FEED_MAX_STALENESS",
         duration(SECOND, HOUR),
         "60s",
-        "When what a server knows of ended sessions is older than this, POST /verify/ answers 503 rather than guess.",
+        "When what a server knows of ended sessions is older than this, it answers 503 rather than guess whether an access token \
+         is good: at /verify/, introspection, forward-auth, and wherever a user is asked for.",
     ),
     row(
         "FEED_NOTIFY",

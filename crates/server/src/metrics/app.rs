@@ -79,7 +79,11 @@ impl AppCollector {
             ("password_jobs_failed", "Password jobs that failed", hasher.failed),
             ("db_commits", "Write transactions acknowledged", db.commits),
             ("db_rollbacks", "Write transactions taken back", db.rollbacks),
-            ("db_groups", "Groups of write transactions committed, each with one sync to disk", db.groups),
+            (
+                "db_groups",
+                "Groups of write transactions committed together; on PostgreSQL as many as commits",
+                db.groups,
+            ),
             ("db_failed_groups", "Groups of write transactions whose commit failed", db.failed_groups),
         ]
     }
@@ -99,7 +103,11 @@ impl AppCollector {
                 hasher.waiting_registration as f64,
             ),
             ("password_jobs_running", "Password jobs that run", hasher.running as f64),
-            ("db_waiting", "Write transactions that wait for their turn", self.0.db.stats().waiting as f64),
+            (
+                "db_waiting",
+                "Transactions that wait for their turn, or for a connection",
+                self.0.db.stats().waiting as f64,
+            ),
             ("feed_age_seconds", "Age of what is known of ended sessions", age.as_secs_f64()),
         ]
     }

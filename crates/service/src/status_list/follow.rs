@@ -43,16 +43,20 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
     if !is_on(app) {
         return Ok(());
     }
+    let now = app.clock.now();
     let changes = app.feed.take_changes();
     let done = take_in(&app.status, &app.db, &changes).await;
-    if done.is_err() {
-        app.feed.give_back_changes(changes);
+    match &done {
+        Ok(()) => app.status.followed_at.store(now.micros(), Ordering::Release),
+        Err(_) if app.feed.give_back_changes(changes) => {}
+        // All is read again, and until then nothing is published.
+        Err(_) => app.status.lists.write().clear(),
     }
     done
 }
 
 async fn take_in(lists: &StatusLists, db: &Db, changes: &[What]) -> Result<()> {
-    let mut tx = db.read().await?;
+    let mut tx = db.watch().await?;
     let known = status_list::lists(&mut tx).await?;
     lists.lists.write().retain(|id, _| known.iter().any(|(known, _)| known == id));
     for (id, opened_at) in &known {

@@ -1,6 +1,7 @@
 //! A list as others get it: compressed and signed.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine;
@@ -38,7 +39,8 @@ pub(super) struct Signed {
 pub async fn token(app: &App, list: i64) -> Result<Option<Bytes>> {
     let Some(uri) = uri(app, list) else { return Ok(None) };
     let now = app.clock.now();
-    if app.feed.age(now) > app.settings.feed_max_staleness {
+    let followed_at = Timestamp::from_micros(app.status.followed_at.load(Ordering::Acquire));
+    if now.since(followed_at) > app.settings.feed_max_staleness || app.status.lists.read().is_empty() {
         return Err(crate::token::stale());
     }
     if let Some(token) = fresh(app, list, now) {

@@ -12,11 +12,13 @@ const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1";
 const SET_NOT_BEFORE: &str = "INSERT INTO meta (key, value) VALUES ('tokens_not_before', $1) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value \
     WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
+// One of them may have been dropped since the backup; the next start makes new ones.
+const DROP_KEYS: &str = "DELETE FROM signing_keys";
 const LAST_ID: &str =
     "SELECT GREATEST((SELECT last_value FROM users_id_seq), (SELECT COALESCE(MAX(id), 0) FROM users))";
 const RAISE_ID: &str = "SELECT setval('users_id_seq', $1)";
 
-/// Ends every session, refuses every token from before, and counts every user id up to `last_user_id` as issued; without
+/// Ends every session, refuses every token from before, removes the signing keys, and counts every user id up to `last_user_id` as issued; without
 /// that, a million ids are left out. Answers the last id that counts as issued. To be run while no service runs.
 ///
 /// # Errors
@@ -31,6 +33,7 @@ pub async fn settle_restored(db: &Db, last_user_id: Option<i64>, now: Timestamp)
         client.execute(END_SESSIONS, &[&now.micros()]).await?;
         client.execute(OPEN_EPOCH, &[]).await?;
         client.execute(SET_NOT_BEFORE, &[&(now.seconds() + 1).to_string()]).await?;
+        client.execute(DROP_KEYS, &[]).await?;
         let stored: i64 = client.query_one(LAST_ID, &[]).await?.try_get(0)?;
         let last = last_user_id.map_or(stored.saturating_add(UNKNOWN_IDS), |last| last.max(stored));
         client.query_one(RAISE_ID, &[&last.max(1)]).await?;

@@ -49,6 +49,8 @@ const CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000
 /// An open PostgreSQL database.
 pub(crate) struct Engine {
     pool: Pool,
+    /// One connection that requests cannot use up.
+    reserved: Pool,
     connector: Connector,
     counters: Counters,
 }
@@ -65,35 +67,21 @@ impl Engine {
     pub(crate) async fn open(options: &PostgresOptions) -> Result<Arc<Self>> {
         let connector = Connector::new(options)?;
         connector.check_server().await?;
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(connector.config().clone(), connector.clone(), recycling);
-        let pool = Pool::builder(manager)
-            .max_size(options.pool.max(1))
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(CONNECT_LIMIT))
-            .recycle_timeout(Some(CONNECT_LIMIT))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Error::Statement(error.to_string().into()))?;
-        Ok(Arc::new(Self { pool, connector, counters: Counters::default() }))
+        let (pool, reserved) = (pool_of(&connector, options.pool.max(1))?, pool_of(&connector, 1)?);
+        Ok(Arc::new(Self { pool, reserved, connector, counters: Counters::default() }))
     }
 
     pub(crate) async fn begin(self: &Arc<Self>, access: Access) -> Result<Transaction> {
-        Ok(Transaction::new(self.client().await?, Arc::clone(self), access))
+        Ok(Transaction::new(client(&self.pool).await?, Arc::clone(self), access))
     }
 
-    /// A connection to use for one thing that is no transaction.
-    async fn client(&self) -> Result<Object> {
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Busy,
-            PoolError::Closed => Error::Closed,
-            PoolError::Backend(error) => failure::of_connecting(&error),
-            _ => Error::unavailable("the database server does not answer"),
-        })
+    /// A transaction that reads on the reserved connection.
+    pub(crate) async fn watch(self: &Arc<Self>) -> Result<Transaction> {
+        Ok(Transaction::new(client(&self.reserved).await?, Arc::clone(self), Access::Read))
     }
 
     pub(crate) async fn now(&self) -> Result<Timestamp> {
-        let client = self.client().await?;
+        let client = client(&self.reserved).await?;
         let asked = async {
             let statement = client.prepare_cached(CLOCK).await?;
             client.query_one(&statement, &[]).await?.try_get(0)
@@ -103,7 +91,7 @@ impl Engine {
     }
 
     pub(crate) async fn announce(&self) -> Result<()> {
-        let client = self.client().await?;
+        let client = client(&self.pool).await?;
         let answer = transaction::limited(client.batch_execute(announce::ANNOUNCE)).await;
         keep_if_good(client, answer)
     }
@@ -119,8 +107,9 @@ impl Engine {
 
     pub(crate) async fn close(&self) {
         self.pool.close();
+        self.reserved.close();
         let ended = async {
-            while self.pool.status().size > 0 {
+            while self.pool.status().size + self.reserved.status().size > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -143,6 +132,30 @@ impl Engine {
             waiting: self.pool.status().waiting as u64,
         }
     }
+}
+
+/// A pool of at most `size` connections.
+fn pool_of(connector: &Connector, size: usize) -> Result<Pool> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(connector.config().clone(), connector.clone(), recycling);
+    Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(CONNECT_LIMIT))
+        .recycle_timeout(Some(CONNECT_LIMIT))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::Statement(error.to_string().into()))
+}
+
+/// A connection of a pool.
+async fn client(pool: &Pool) -> Result<Object> {
+    pool.get().await.map_err(|error| match error {
+        PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Busy,
+        PoolError::Closed => Error::Closed,
+        PoolError::Backend(error) => failure::of_connecting(&error),
+        _ => Error::unavailable("the database server does not answer"),
+    })
 }
 
 /// Gives a connection back to the pool, or throws it away when what it did last has failed: nobody knows its state.
