@@ -16,7 +16,7 @@ use domain::password::{PasswordPolicy, PolicyChecks};
 use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
-use service::settings::{KeySettings, Settings, SharedUntil, TokenProfile, TokenSettings};
+use service::settings::{KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
 use service::{App, Parts};
 use store::copy::{self, Standing};
 use store::{Db, PostgresOptions, SqliteOptions, meta, migrate};
@@ -212,6 +212,11 @@ fn settings(config: &Config, is_shared: bool) -> Settings {
         keys: keys(config, is_shared),
         password_policy: PasswordPolicy { min_length: config.passwords.min_length, checks },
         throttle: config.throttle,
+        status: config
+            .services
+            .public_url
+            .clone()
+            .map(|public_url| StatusSettings { public_url, ttl: config.services.status_list_ttl }),
         services: config.services.credentials.clone(),
         revocation_bound: config.revocation_bound,
         feed_notify: config.feed_notify,

@@ -22,6 +22,7 @@ pub mod field;
 pub mod password;
 pub mod session;
 pub mod signing_key;
+pub mod status;
 pub mod throttle;
 pub mod time;
 pub mod token;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::status::StatusPlace;
 use crate::time::Timestamp;
 use crate::user::UserId;
 
@@ -37,6 +38,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When it was ended before its time: logout, reuse of a spent token, an administrator.
     pub revoked_at: Option<Timestamp>,
+    /// Its place in a status list, if it has one.
+    pub status: Option<StatusPlace>,
     /// The client's address at login.
     pub address: String,
     /// The client's description of itself at login.
@@ -68,6 +71,7 @@ impl Session {
             idle_expires_at: expires_at.min(now + lifetimes.idle),
             expires_at,
             revoked_at: None,
+            status: None,
             address: String::new(),
             user_agent: String::new(),
         }

@@ -64,8 +64,19 @@ pub struct Claims {
     pub issuer: Option<String>,
     /// `aud`, one or several. A value that is neither string nor list of strings counts as none.
     pub audience: Vec<String>,
+    /// `status`: where it stands whether the session has ended. We write it; those who check our tokens offline read it.
+    pub status: Option<StatusReference>,
     /// `sub` and `client_id`, which the profile of RFC 9068 (section 2.2) has.
     pub standard: Standard,
+}
+
+/// A place in a status list (draft-ietf-oauth-status-list section 6.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatusReference {
+    /// `idx`.
+    pub place: u32,
+    /// `uri`: of the list.
+    pub uri: String,
 }
 
 /// The claims of RFC 9068 that SimpleJWT does not have. A value that is no string counts as none.

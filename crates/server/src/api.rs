@@ -11,6 +11,7 @@ pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod revoke;
 pub(crate) mod session;
+pub(crate) mod status_list;
 mod time;
 pub(crate) mod verify;
 pub(crate) mod well_known;

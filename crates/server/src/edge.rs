@@ -230,7 +230,7 @@ fn log(asked: &Asked, status: u16, elapsed: u128) {
     let method = if asked.method.as_str().len() <= 7 { asked.method.as_str() } else { "other" };
     let checks = matches!(
         asked.route,
-        Route::Verify | Route::ForwardAuth | Route::Jwks | Route::Healthz | Route::Readyz
+        Route::Verify | Route::ForwardAuth | Route::Jwks | Route::StatusList | Route::Healthz | Route::Readyz
     );
     let quiet = status < 300 && checks;
     if quiet {

@@ -25,6 +25,7 @@ use crate::api;
         api::introspect::introspect,
         api::revoke::revoke,
         api::forward_auth::forward_auth,
+        api::status_list::status_list,
         api::well_known::jwks,
         api::well_known::openid_configuration,
         api::health::healthz,

@@ -9,8 +9,8 @@ use service::App;
 use tower::Service;
 
 use crate::api::{
-    docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, verify,
-    well_known,
+    docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, status_list,
+    verify, well_known,
 };
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
@@ -32,6 +32,7 @@ pub(crate) enum Route {
     Introspect,
     Revoke,
     ForwardAuth,
+    StatusList,
     Jwks,
     OpenIdConfiguration,
     Healthz,
@@ -42,7 +43,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -54,6 +55,7 @@ impl Route {
         Self::Introspect,
         Self::Revoke,
         Self::ForwardAuth,
+        Self::StatusList,
         Self::Jwks,
         Self::OpenIdConfiguration,
         Self::Healthz,
@@ -81,6 +83,7 @@ impl Route {
             Self::ForwardAuth => {
                 &["/forward-auth", "/forward-auth/", "/auth/forward-auth", "/auth/forward-auth/"]
             }
+            Self::StatusList => &["/status-lists/{list}", "/auth/status-lists/{list}"],
             Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
             Self::OpenIdConfiguration => {
                 &["/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"]
@@ -103,7 +106,7 @@ impl Route {
 
     /// Whether what it answers is for the pages of every origin to read: it is public, and says nothing of the client.
     pub(crate) const fn is_public(self) -> bool {
-        matches!(self, Self::Jwks | Self::OpenIdConfiguration)
+        matches!(self, Self::Jwks | Self::OpenIdConfiguration | Self::StatusList)
     }
 
     /// The route of a path.
@@ -150,6 +153,7 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     for path in ["/forward-auth/{*below}", "/auth/forward-auth/{*below}"] {
         others = others.route(path, any(forward_auth::forward_auth));
     }
+    others = at(others, Route::StatusList, get(status_list::status_list));
     others = at(others, Route::Jwks, get(well_known::jwks));
     others = at(others, Route::OpenIdConfiguration, get(well_known::openid_configuration));
     others = at(others, Route::Healthz, get(health::healthz));

@@ -16,6 +16,7 @@ use crate::feed::Feed;
 use crate::keyring::Keys;
 use crate::names::Names;
 use crate::settings::Settings;
+use crate::status_list::{self, StatusLists};
 use crate::throttle::AddressLimits;
 
 /// What a service is made of.
@@ -55,6 +56,8 @@ pub struct Inner {
     pub(crate) keys: Keys,
     pub(crate) index_key: IndexKey,
     pub(crate) addresses: AddressLimits,
+    /// Which sessions have ended, as it is published.
+    pub(crate) status: StatusLists,
     /// Names of users who come through a proxy.
     pub(crate) names: Arc<Names>,
     /// Password schemes that occur among the users; dummies cost what one of them costs.
@@ -117,7 +120,7 @@ impl App {
         let names = Arc::<Names>::default();
         let feed = Feed::load(&db, now, memory.longest_access_lifetime, Arc::clone(&names)).await?;
         let legacy_until = settings.tokens.legacy_until.unwrap_or(memory.first_started_at + LEGACY_PERIOD);
-        Ok(Self(Arc::new(Inner {
+        let app = Self(Arc::new(Inner {
             db,
             hasher,
             settings,
@@ -127,13 +130,16 @@ impl App {
             keys,
             addresses: AddressLimits::default(),
             names,
+            status: StatusLists::default(),
             schemes: ArcSwap::from_pointee(schemes),
             index_key,
             leaving: AtomicBool::new(false),
             ready_at: AtomicI64::new(i64::MIN),
             tokens_not_before: memory.tokens_not_before,
             legacy_until,
-        })))
+        }));
+        status_list::start(&app).await?;
+        Ok(app)
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Feed {
     horizon: AtomicU64,
     /// What must be read again once a user has changed.
     names: Arc<Names>,
+    /// Changes for the status lists, if there are any.
+    passed_on: Mutex<Option<Vec<What>>>,
     /// Places below the last one that were empty so far. Held while reading, so that polls run one after another.
     gaps: tokio::sync::Mutex<Gaps>,
     /// A change of ours that others have not been told of.
@@ -95,6 +97,7 @@ impl Feed {
             read_at: AtomicI64::new(0),
             horizon: AtomicU64::new(micros(horizon)),
             names: Arc::default(),
+            passed_on: Mutex::new(None),
             gaps: tokio::sync::Mutex::default(),
             news: Notify::new(),
             told: Mutex::new(true),
@@ -134,7 +137,7 @@ impl Feed {
                 let mut recent = self.recent.write();
                 for change in &page {
                     recent.apply(change, now);
-                    self.forget_name(change);
+                    self.pass_on(change);
                     gaps.fill(change.seq);
                 }
             }
@@ -148,7 +151,7 @@ impl Feed {
             gaps.note(after, change.seq, now);
             after = change.seq;
             recent.apply(change, now);
-            self.forget_name(change);
+            self.pass_on(change);
         }
         recent.last_seq = recent.last_seq.max(after);
     }
@@ -156,7 +159,7 @@ impl Feed {
     /// Takes in a change that this process has just committed, so that it holds here at once.
     pub(crate) fn apply(&self, change: &Change, now: Timestamp) {
         self.recent.write().apply(change, now);
-        self.forget_name(change);
+        self.pass_on(change);
         self.note_news();
     }
 
@@ -166,9 +169,31 @@ impl Feed {
         self.news.notify_one();
     }
 
-    fn forget_name(&self, change: &Change) {
+    /// Tells the others in this process who keep something that a change makes untrue.
+    fn pass_on(&self, change: &Change) {
         if let What::User { id, .. } = change.what {
             self.names.forget(id);
+        }
+        if let Some(changes) = &mut *self.passed_on.lock() {
+            changes.push(change.what.clone());
+        }
+    }
+
+    /// From now on changes are kept for [`Feed::take_changes`].
+    pub(crate) fn pass_on_changes(&self) {
+        *self.passed_on.lock() = Some(Vec::new());
+    }
+
+    /// The changes since the last time.
+    pub(crate) fn take_changes(&self) -> Vec<What> {
+        self.passed_on.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Changes that could not be used yet.
+    pub(crate) fn give_back_changes(&self, mut changes: Vec<What>) {
+        if let Some(since) = &mut *self.passed_on.lock() {
+            changes.append(since);
+            *since = changes;
         }
     }
 
@@ -263,7 +288,8 @@ pub async fn poll(app: &App) -> Result<()> {
     let now = app.clock.now();
     // Keys first: knowledge counts as fresh only when both were read.
     crate::signing_key::poll(app).await?;
-    app.feed.poll(&app.db, now).await
+    app.feed.poll(&app.db, now).await?;
+    crate::status_list::follow(app).await
 }
 
 /// Tells the other replicas of changes that were committed here since the last time, if there are any: once for all of

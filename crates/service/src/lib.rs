@@ -28,6 +28,7 @@ mod retry;
 pub mod session;
 pub mod settings;
 pub mod signing_key;
+pub mod status_list;
 mod throttle;
 mod token;
 pub mod user;

@@ -12,7 +12,7 @@ use store::user::Credentials;
 use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
 use crate::token::{self, TokenPair};
-use crate::{App, Caller, retry};
+use crate::{App, Caller, retry, status_list};
 
 /// Name and password as they came in.
 pub struct Input {
@@ -150,7 +150,8 @@ async fn try_to_finish(
         return Ok(Finished::Changed(Some(current)));
     }
     let session_id = SessionId::new(crypto::random::fill(), current.user.epoch);
-    let session = token::new_session(app, session_id, id, caller);
+    let mut session = token::new_session(app, session_id, id, caller);
+    session.status = status_list::assign(app, &mut tx, session_id, id, token::keep_until(&session)).await?;
     store::session::insert(&mut tx, &session, token::keep_until(&session)).await?;
     tx.commit().await?;
     throttle::give_back(app, caller, AddressLimit::Login);

@@ -11,7 +11,7 @@ use store::session::Found;
 
 use crate::error::{Error, Result};
 use crate::token::{self, LegacyUser};
-use crate::{App, Caller, retry, session};
+use crate::{App, Caller, retry, session, status_list};
 
 /// What a refresh gives.
 pub struct Refreshed {
@@ -109,7 +109,9 @@ async fn adopt(app: &App, caller: &Caller, claims: &Claims, tx: &mut Tx) -> Resu
     } else {
         session.jti = presented; // nothing succeeds it: the token stays in force
     }
-    match store::session::insert(tx, &session, token::spent_until(&session, claims)).await {
+    let keep_until = token::spent_until(&session, claims);
+    session.status = status_list::assign(app, tx, id, claims.user_id, keep_until).await?;
+    match store::session::insert(tx, &session, keep_until).await {
         Ok(true) => return Ok(Step::Give(session)),
         Ok(false) => {}
         // The user was deleted since the token was judged.

@@ -23,6 +23,8 @@ pub struct Settings {
     pub throttle: bool,
     /// Within this time a change made elsewhere is seen here.
     pub revocation_bound: Duration,
+    /// Where status lists are published, if they are; with public keys only.
+    pub status: Option<StatusSettings>,
     /// The other services that may ask about tokens.
     pub services: Vec<ServiceCredential>,
     /// Whether replicas tell each other of changes through the database, where it can do that.
@@ -50,6 +52,15 @@ pub struct TokenSettings {
     pub audience: Option<String>,
     /// Until when tokens of the replaced service are taken; seven days after the first start when not set.
     pub legacy_until: Option<Timestamp>,
+}
+
+/// Status lists, for services that check tokens by themselves.
+#[derive(Clone, Debug)]
+pub struct StatusSettings {
+    /// Where the service is reached from outside, without a slash at its end.
+    pub public_url: String,
+    /// How long others may keep a list: so late they hear of a session's end.
+    pub ttl: Duration,
 }
 
 /// Which keys sign and check tokens.
@@ -128,6 +139,7 @@ impl Default for Settings {
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             throttle: true,
             revocation_bound: Duration::from_secs(1),
+            status: None,
             services: Vec::new(),
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),

@@ -7,13 +7,14 @@ use crypto::jws::TokenKind;
 use domain::session::{Jti, Lifetimes, Session, SessionId};
 use domain::signing_key::Purpose;
 use domain::time::Timestamp;
-use domain::token::{Claims, Standard, TokenFault, TokenType};
+use domain::token::{Claims, Standard, StatusReference, TokenFault, TokenType};
 use domain::user::UserId;
 
 use crate::App;
 use crate::error::{Error, Result};
 use crate::keyring::SignedBy;
 use crate::settings::TokenProfile;
+use crate::status_list;
 
 /// `client_id` of tokens that a user got from us directly (RFC 9068 section 2.2 demands one).
 const FIRST_PARTY: &str = "first-party";
@@ -35,7 +36,11 @@ pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<
 pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
     let expires_at = (now + app.settings.tokens.access_lifetime).min(session.expires_at);
     let jti = Jti::new(crypto::random::fill());
-    let claims = claims(app, TokenType::Access, session, jti, now, expires_at);
+    let status = session.status.and_then(|status| {
+        let uri = status_list::uri(app, status.list)?;
+        Some(StatusReference { place: status.place, uri })
+    });
+    let claims = Claims { status, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
     if !is_rfc9068(app) {
         return sign(app, Purpose::Access, TokenKind::Jwt, &claims, now);
     }
@@ -80,6 +85,7 @@ fn claims(
         issuer: settings.issuer.clone(),
         audience: settings.audience.iter().cloned().collect(),
         standard: Standard::default(),
+        status: None,
     }
 }
 

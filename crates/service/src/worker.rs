@@ -106,6 +106,7 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     app.feed.prune(now);
     crate::signing_key::note_shared(app).await?;
     crate::signing_key::maintain(app, now).await?;
+    crate::status_list::tidy(app, now).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

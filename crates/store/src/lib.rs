@@ -4,7 +4,7 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`unknown_name`]: its statements and the functions
+//! * one file a noun: [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
@@ -29,6 +29,7 @@ mod postgres;
 pub mod session;
 pub mod signing_key;
 mod sqlite;
+pub mod status_list;
 pub mod unknown_name;
 pub mod user;
 

@@ -52,6 +52,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0003_signing_keys.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 4,
+        name: "status_lists",
+        sql: include_str!("../migrations/sqlite/0004_status_lists.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const POSTGRES: &[Migration] = &[
@@ -71,6 +77,12 @@ const POSTGRES: &[Migration] = &[
         version: 3,
         name: "signing_keys",
         sql: include_str!("../migrations/postgres/0003_signing_keys.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 4,
+        name: "status_lists",
+        sql: include_str!("../migrations/postgres/0004_status_lists.sql"),
         compatible_from: 1,
     },
 ];

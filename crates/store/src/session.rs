@@ -18,13 +18,13 @@ pub struct Found {
     pub user_active: bool,
 }
 
-const FIND: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
-const INSERT: &str = "INSERT INTO sessions (id, user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, idle_expires_at, expires_at, keep_until, revoked_at, address, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13) ON CONFLICT (id) DO NOTHING";
+const FIND: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at, s.status_list, s.status_place FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
+const INSERT: &str = "INSERT INTO sessions (id, user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, idle_expires_at, expires_at, keep_until, revoked_at, address, user_agent, status_list, status_place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING";
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = $4, last_used_at = $5, rotated_at = $5, idle_expires_at = $6 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
 const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 // The last four bytes of an id are the epoch of its login, so that what ended with an epoch is left out by the database.
-const LIST_LIVE: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2 AND substr(s.id, 13) >= $3 AND (s.created_at, s.id) < ($4, $5) ORDER BY s.created_at DESC, s.id DESC LIMIT $6";
+const LIST_LIVE: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at, s.status_list, s.status_place FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2 AND substr(s.id, 13) >= $3 AND (s.created_at, s.id) < ($4, $5) ORDER BY s.created_at DESC, s.id DESC LIMIT $6";
 const PURGE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
 
 /// Every statement of this file.
@@ -51,6 +51,8 @@ pub async fn insert(tx: &mut Tx, session: &Session, keep_until: Timestamp) -> Re
         keep_until.micros().into(),
         session.address.as_str().into(),
         session.user_agent.as_str().into(),
+        session.status.map(|status| status.list).into(),
+        session.status.map(|status| i64::from(status.place)).into(),
     ];
     Ok(tx.execute(INSERT, &params).await? == 1)
 }
@@ -141,6 +143,7 @@ fn read(row: &Row) -> Result<Found> {
         idle_expires_at: time(8)?,
         expires_at: time(9)?,
         revoked_at: row.opt_int(10)?.map(Timestamp::from_micros),
+        status: crate::status_list::read_place(row, 15)?,
         address: row.text(11)?.to_owned(),
         user_agent: row.text(12)?.to_owned(),
     };

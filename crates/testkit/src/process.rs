@@ -40,6 +40,7 @@ pub struct Process {
     data: PathBuf,
     settings: BTreeMap<String, String>,
     address: SocketAddr,
+    keeps_address: bool,
     child: Option<Child>,
     place: Option<Place>,
 }
@@ -70,6 +71,7 @@ impl Process {
             folder,
             settings: BTreeMap::new(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            keeps_address: false,
             child: None,
             place: None,
         };
@@ -110,6 +112,13 @@ impl Process {
         process
     }
 
+    /// Chooses the address of all starts now, for settings that name it.
+    pub fn choose_address(&mut self) -> SocketAddr {
+        self.address = free_address();
+        self.keeps_address = true;
+        self.address
+    }
+
     /// Changes a setting for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());
@@ -118,7 +127,9 @@ impl Process {
     /// Starts the prepared or ended process on the same data and waits until it is ready.
     pub fn run(&mut self) {
         assert!(self.child.is_none(), "already running");
-        self.address = free_address();
+        if !self.keeps_address {
+            self.address = free_address();
+        }
         self.set("BIND", &self.address.to_string());
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
         let child = self

@@ -38,6 +38,7 @@ mod revocation;
 mod security_page;
 mod shutdown;
 mod slow;
+mod status;
 mod throttle;
 mod tokens;
 mod turn;

@@ -1,10 +1,14 @@
 //! The other services: SERVICE_CREDENTIALS and FORWARD_AUTH_COOKIE.
 
+use std::time::Duration;
+
 use crypto::secret::Secret;
 use service::credential::ServiceCredential;
 
+use super::Mode;
 use super::problem::Problem;
 use super::reader::Reader;
+use super::settings::is_good_issuer;
 
 /// The shortest secret: it is compared, not stretched, so it must not be guessable.
 const MIN_SECRET: usize = 32;
@@ -14,6 +18,9 @@ const MIN_SECRET: usize = 32;
 pub(crate) struct Services {
     pub(crate) credentials: Vec<ServiceCredential>,
     pub(crate) cookie: Option<String>,
+    /// Where the service is reached from outside, without a slash at its end.
+    pub(crate) public_url: Option<String>,
+    pub(crate) status_list_ttl: Duration,
 }
 
 pub(super) fn settle(reader: &mut Reader<'_>) -> Services {
@@ -34,7 +41,22 @@ pub(super) fn settle(reader: &mut Reader<'_>) -> Services {
             "use letters, digits, - and _.",
         ));
     }
-    Services { credentials, cookie }
+    let public_url = public_url(reader);
+    Services { credentials, cookie, public_url, status_list_ttl: reader.duration("STATUS_LIST_TTL") }
+}
+
+fn public_url(reader: &mut Reader<'_>) -> Option<String> {
+    let url = reader.optional_text("PUBLIC_URL")?;
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", ""));
+    let known = matches!(scheme, "https" | "http") && !rest.is_empty() && !rest.contains(['?', '#', ' ']);
+    if !known || (reader.mode == Mode::Serve && !is_good_issuer(&url)) {
+        reader.problems.push(Problem::new(
+            format!("PUBLIC_URL is {url:?}, which is not where others can reach the service safely."),
+            "write an address such as https://auth.example, with a path if there is one.",
+        ));
+        return None;
+    }
+    Some(url.trim_end_matches('/').to_owned())
 }
 
 /// One entry; what is wrong with it names the service, never its secret.

@@ -316,7 +316,7 @@ fn risks(config: &Config) -> Vec<String> {
 }
 
 /// A name without a scheme, an https address, or one of this machine.
-fn is_good_issuer(issuer: &str) -> bool {
+pub(super) fn is_good_issuer(issuer: &str) -> bool {
     let Some((scheme, rest)) = issuer.split_once("://") else { return true };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);

@@ -168,7 +168,10 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Passwords and guessing", &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "THROTTLE", "TRUSTED_PROXIES"]),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
-    ("Other services and proxies", &["SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"]),
+    (
+        "Other services and proxies",
+        &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
+    ),
     ("Logs", &["LOG_FORMAT", "LOG_LEVEL"]),
     (
         "Tuning",
@@ -400,6 +403,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Switch,
         ("on", "off"),
         "Whether /openapi.json and the API documentation at /docs are served.",
+    ),
+    row(
+        "PUBLIC_URL",
+        Kind::Text,
+        "",
+        "Where the service is reached from outside, such as https://auth.example. With it and public keys, access tokens say \
+         in which status list their session stands, and the lists are published at /status-lists/. An address must be https \
+         in production.",
+    ),
+    row(
+        "STATUS_LIST_TTL",
+        duration(SECOND, DAY),
+        "1m",
+        "How long other services may keep a status list: so late they hear that a session has ended.",
     ),
     row(
         "SERVICE_CREDENTIALS",

@@ -61,6 +61,8 @@ pub enum TokenKind {
     Jwt,
     /// `at+jwt`, an access token of RFC 9068 section 2.1.
     AccessToken,
+    /// `statuslist+jwt`, a status list token (draft-ietf-oauth-status-list section 5.1).
+    StatusList,
 }
 
 impl TokenKind {
@@ -68,6 +70,7 @@ impl TokenKind {
         match self {
             Self::Jwt => "JWT",
             Self::AccessToken => "at+jwt",
+            Self::StatusList => "statuslist+jwt",
         }
     }
 }
@@ -90,8 +93,8 @@ pub enum KeyFault {
 pub struct SigningKey {
     pair: Pair,
     id: String,
-    /// Our headers in base64url, the one for `JWT` and the one for `at+jwt`.
-    headers: [String; 2],
+    /// Our headers in base64url, one for each [`TokenKind`] in its order.
+    headers: [String; 3],
 }
 
 enum Pair {
@@ -162,7 +165,8 @@ impl SigningKey {
             Some(public) => public.thumbprint(),
             None => BASE64URL.encode(IndexKey::derive(bytes, "id of a key").digest(b"")),
         };
-        let headers = [TokenKind::Jwt, TokenKind::AccessToken].map(|kind| header(algorithm, kind, &id));
+        let headers = [TokenKind::Jwt, TokenKind::AccessToken, TokenKind::StatusList]
+            .map(|kind| header(algorithm, kind, &id));
         Ok(Self { pair, id, headers })
     }
 
@@ -186,7 +190,7 @@ impl SigningKey {
     /// # Panics
     /// When aws-lc-rs cannot sign, which it documents for no sound key: the process has no memory or no randomness.
     pub fn sign(&self, kind: TokenKind, payload: &[u8]) -> String {
-        let header = &self.headers[usize::from(kind == TokenKind::AccessToken)];
+        let header = &self.headers[kind as usize];
         let mut token = String::with_capacity(header.len() + payload.len().div_ceil(3) * 4 + 600);
         token.push_str(header);
         token.push('.');

@@ -43,6 +43,7 @@ impl Members {
             session: self.session,
             issuer: self.issuer.flatten(),
             audience: self.audience.unwrap_or_default(),
+            status: None,
             standard: Standard { subject: self.subject.flatten(), client: self.client.flatten() },
         })
     }

@@ -20,6 +20,7 @@ fn claims() -> Claims {
         session: Some(SessionId::new([0xab; 12], 1)),
         issuer: None,
         audience: Vec::new(),
+        status: None,
         standard: Standard::default(),
     }
 }
@@ -76,6 +77,11 @@ fn the_payload_has_simplejwts_order_and_our_members_behind() {
     };
     assert!(text(&full).starts_with(r#"{"token_type":"refresh","#));
     assert!(text(&full).ends_with(r#""user_id":7,"iss":"https://a/\"","aud":"b"}"#));
+    let status = StatusReference { place: 7, uri: "https://a.example/status-lists/1".into() };
+    let published = Claims { status: Some(status), ..full.clone() };
+    let end = r#","status":{"status_list":{"idx":7,"uri":"https://a.example/status-lists/1"}}}"#;
+    assert!(text(&published).ends_with(end));
+    assert_eq!(Claims::parse(text(&published).as_bytes()), Ok(full.clone()), "it is for others to read");
     let standard = Claims { standard: Standard::of(UserId::new(7), "shop"), ..full.clone() };
     assert!(text(&standard).ends_with(r#","aud":"b","sub":"7","client_id":"shop"}"#));
     assert_eq!(Claims::parse(text(&standard).as_bytes()), Ok(standard));
@@ -358,6 +364,7 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             session: sid.map(SessionId::from_bytes),
             issuer,
             audience,
+            status: None,
             standard: Standard { subject, client },
         },
     )

@@ -45,6 +45,11 @@ fn write_claims(json: &mut Vec<u8>, claims: &Claims) -> std::io::Result<()> {
             serde_json::to_writer(&mut *json, value)?;
         }
     }
+    if let Some(status) = &claims.status {
+        write!(json, r#","status":{{"status_list":{{"idx":{},"uri":"#, status.place)?;
+        serde_json::to_writer(&mut *json, &status.uri)?;
+        json.extend_from_slice(b"}}");
+    }
     json.push(b'}');
     Ok(())
 }

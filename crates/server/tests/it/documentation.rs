@@ -45,6 +45,7 @@ async fn document_and_router_agree() {
         "/revoke/",
         "/sessions/",
         "/sessions/{id}/",
+        "/status-lists/{list}",
         "/verify/",
     ];
     let mut sorted = documented.clone();

@@ -236,7 +236,7 @@ async fn changed_rows_are_not_keys() {
             "UPDATE signing_keys SET sealed = (SELECT sealed FROM signing_keys WHERE purpose = 'refresh')",
             "another key's content",
         ),
-        ("UPDATE signing_keys SET sealed = x'00'", "nothing"),
+        ("UPDATE signing_keys SET sealed = substr(sealed, 2)", "nothing"),
     ] {
         let harness = Harness::with(public(Algorithm::EdDsa)).await;
         run(&harness.app, change).await;
@@ -259,7 +259,7 @@ async fn a_running_service_keeps_its_good_keys() {
     let harness = Harness::with(public(Algorithm::EdDsa)).await;
     harness.register("ann").await;
     let pair = harness.login("ann").await;
-    run(&harness.app, "UPDATE signing_keys SET sealed = x'00'").await;
+    run(&harness.app, "UPDATE signing_keys SET sealed = substr(sealed, 2)").await;
     run(&harness.app, "UPDATE meta SET value = 'changed' WHERE key = 'keys_version'").await;
     harness.pass(MINUTE).await;
     harness.verify(&pair.access).await.unwrap();

@@ -15,5 +15,6 @@ mod logout;
 mod refresh;
 mod register;
 mod session;
+mod status_list;
 mod throttle;
 mod tokens;

@@ -2,7 +2,9 @@
 
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
-use store::{Error, change, imported_user, meta, prepare_all, session, signing_key, unknown_name, user};
+use store::{
+    Error, change, imported_user, meta, prepare_all, session, signing_key, status_list, unknown_name, user,
+};
 
 use crate::given::any;
 
@@ -15,6 +17,7 @@ async fn every_statement_can_be_prepared() {
         ("imported_user", imported_user::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
+        ("status_list", status_list::STATEMENTS),
         ("change", change::STATEMENTS),
         ("meta", meta::STATEMENTS),
         ("unknown_name", unknown_name::STATEMENTS),
