@@ -50,6 +50,9 @@ pub(crate) enum Command {
     },
     /// After pg_restore, before the service starts: end all sessions, leave out ids that may be issued already
     AfterRestore(AfterRestore),
+    /// Move the installation from the embedded database to PostgreSQL; all but the last step while the service runs
+    #[command(after_long_help = COPY_HELP)]
+    Copy(Copy),
     /// Bring the users of another system over
     #[command(subcommand)]
     Import(Import),
@@ -69,6 +72,35 @@ pub(crate) struct Serve {
     /// Take a database that `dev` has made into production, with the accounts in it
     #[arg(long)]
     pub(crate) adopt_dev_database: bool,
+    /// Serve a database that `copy` has moved elsewhere after all; what happened there since is not here
+    #[arg(long)]
+    pub(crate) take_back_moved_database: bool,
+}
+
+const COPY_HELP: &str = "\
+How to move:
+  1. Create an empty database. Run `copy` while the service runs, once or as often as you like: each run brings over what
+     has changed since the one before, and says how much that was. The target cannot be served yet.
+  2. Stop the service and run `copy --final`. It copies the rest, compares both sides row by row (counts and SHA-256), and
+     marks the file: `serve` refuses it from then on.
+  3. Start the service with the same settings and DATABASE_URL set to the target. Nobody is logged out.
+A run that was ended, in whatever way, is simply run again.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The embedded database, as sqlite:PATH; without it the one that is configured
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    /// The database to move to, as postgres://user@host/database?sslmode=verify-full. With a password in it, better in the
+    /// environment than here, where every user of this machine sees it
+    #[arg(long, value_name = "URL", env = "COPY_TO", hide_env_values = true)]
+    pub(crate) to: String,
+    /// Complete the move; the service must be stopped
+    #[arg(long = "final")]
+    pub(crate) last: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

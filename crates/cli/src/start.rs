@@ -18,15 +18,33 @@ use domain::time::Timestamp;
 use service::clock::Clock;
 use service::settings::{KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
 use service::{App, Parts};
+use store::copy::{self, Standing};
 use store::{Db, PostgresOptions, SqliteOptions, meta, migrate};
 
+use crate::args::Serve;
 use crate::config::{Config, Database, Deadline, Mode, Problem, Problems, secret};
 
-/// Opens the database and brings its schema up to date, or refuses where that is switched off.
+/// Databases that a start takes only when it is told to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Adopt {
+    /// One of the development mode.
+    pub(crate) dev: bool,
+    /// One that has moved elsewhere.
+    pub(crate) moved: bool,
+}
+
+impl From<Serve> for Adopt {
+    fn from(args: Serve) -> Self {
+        Self { dev: args.adopt_dev_database, moved: args.take_back_moved_database }
+    }
+}
+
+/// Opens the database and brings its schema up to date, or refuses where that is switched off. One that has moved to
+/// another place is refused unless it is to be taken back: what is written to it would be lost.
 ///
 /// # Errors
 /// Those of the database, with its path.
-pub(crate) async fn database(config: &Config, clock: &Clock) -> anyhow::Result<Db> {
+pub(crate) async fn database(config: &Config, clock: &Clock, take_back: bool) -> anyhow::Result<Db> {
     let name = &config.database;
     let db = connect(config).await?;
     // From here on all replicas go by one clock.
@@ -34,7 +52,29 @@ pub(crate) async fn database(config: &Config, clock: &Clock) -> anyhow::Result<D
     let mode = if config.migrate { migrate::Mode::Auto } else { migrate::Mode::Never };
     let migrated = migrate::migrate(&db, mode, clock.now()).await;
     migrated.with_context(|| format!("the database {name} cannot be used"))?;
+    require_here(&db, name, take_back).await?;
     Ok(db)
+}
+
+async fn require_here(db: &Db, name: &Database, take_back: bool) -> anyhow::Result<()> {
+    let problem = match copy::standing(&mut db.read().await?).await? {
+        Standing::Here => return Ok(()),
+        Standing::MovedTo(_) if take_back => {
+            let mut tx = db.begin().await?;
+            copy::take_back(&mut tx).await?;
+            return Ok(tx.commit().await?);
+        }
+        Standing::MovedTo(place) => Problem::new(
+            format!("the installation has moved: {name} was copied to {place} and is out of date."),
+            "set DATABASE_URL to where it is now, or serve this one after all, without what happened there, with \
+             --take-back-moved-database.",
+        ),
+        Standing::Unfinished => Problem::new(
+            format!("{name} holds a copy of an installation that is not complete."),
+            "complete it with `bookstore-auth copy --final`, or name another database in DATABASE_URL.",
+        ),
+    };
+    Err(Problems(vec![problem]).into())
 }
 
 /// Opens the database as it is.

@@ -8,7 +8,7 @@
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
-//! * [`migrate`]: the schema; [`backup`]: copies of the database, and the way back.
+//! * [`migrate`]: the schema; [`backup`]: copies of the database, and the way back; [`mod@copy`]: the move to a server.
 //!
 //! # How to add a statement
 //! Write it as a `const` of its noun's file with `$1`, `$2`, ... for values, in SQL that SQLite and PostgreSQL both
@@ -18,6 +18,7 @@
 
 pub mod backup;
 pub mod change;
+pub mod copy;
 mod db;
 mod error;
 pub mod imported_user;

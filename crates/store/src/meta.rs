@@ -16,6 +16,14 @@ pub const LONGEST_REFRESH_LIFETIME: &str = "longest_refresh_lifetime";
 pub const KEYS_VERSION: &str = "keys_version";
 /// Since when public keys sign instead of the shared secret; microseconds. Empty while the secret signs.
 pub const PUBLIC_KEYS_SINCE: &str = "public_keys_since";
+/// Names the copy of this database to another; random, made by its first run.
+pub const COPY_ID: &str = "copy_id";
+/// In a copy that is not complete: which one it is.
+pub const COPYING_FROM: &str = "copying_from";
+/// In one that is.
+pub const COPIED_FROM: &str = "copied_from";
+/// In a database that was copied and handed over: where to, without a password.
+pub const MOVED_TO: &str = "moved_to";
 /// Counts the probes of whether the database takes writes.
 pub const PROBE: &str = "probe";
 
@@ -26,8 +34,10 @@ const SET_ONCE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLIC
 
 const RAISE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
 
+const REMOVE: &str = "DELETE FROM meta WHERE key = $1";
+
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE, RAISE];
+pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE, RAISE, REMOVE];
 
 /// The value of a key.
 pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
@@ -51,4 +61,9 @@ pub async fn raise(tx: &mut Tx, key: &str, value: i64) -> Result<i64> {
     tx.execute(RAISE, &[key.into(), (&value.to_string()).into()]).await?;
     let stored = get(tx, key).await?;
     Ok(stored.and_then(|stored| stored.parse().ok()).unwrap_or(value))
+}
+
+/// Removes a value, if there is one.
+pub async fn remove(tx: &mut Tx, key: &str) -> Result<()> {
+    tx.execute(REMOVE, &[key.into()]).await.map(drop)
 }

@@ -154,6 +154,11 @@ pub async fn pending(db: &Db) -> Result<Vec<String>> {
     }
 }
 
+/// The version of a file's schema, and how many migrations are pending.
+pub(crate) fn version_of(sqlite: &Connection) -> Result<(i64, usize)> {
+    compare(sqlite, SQLITE).map(|(version, pending)| (version, pending.len()))
+}
+
 /// Brings the schema of a file that nobody else has open up to date.
 pub(crate) fn migrate_closed(path: &Path, now: Timestamp) -> Result<Report> {
     migrate_file(path, SQLITE, Mode::Auto, now)

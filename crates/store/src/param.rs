@@ -91,6 +91,10 @@ impl Row {
         Self { values }
     }
 
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+
     /// A number.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! | `disk_full` | no space: 503, no false success, nothing broken |
 //! | `canaries` | no secret in any log line |
 //! | `postgres` | several replicas on one PostgreSQL; what they answer while it is away |
+//! | `moving` | a living installation goes from its file to PostgreSQL; nobody is logged out, kill -9 at any moment |
 //! | `replay` | the recorded cases of the replaced service |
 //!
 //! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
@@ -27,6 +28,7 @@ mod foreign;
 mod history;
 mod hostile;
 mod keys;
+mod moving;
 mod overload;
 mod postgres;
 mod proxies;

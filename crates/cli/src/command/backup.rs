@@ -61,7 +61,7 @@ pub(super) fn after_restore(inputs: &Inputs, args: &AfterRestore) -> anyhow::Res
     }
     block_on(async {
         let clock = Clock::system();
-        let db = start::database(&config, &clock).await?;
+        let db = start::database(&config, &clock, false).await?;
         let last = store::backup::settle_restored(&db, args.last_id, clock.now()).await?;
         db.close().await;
         output::print(&format!(

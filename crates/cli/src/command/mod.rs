@@ -2,6 +2,7 @@
 
 mod backup;
 mod config;
+mod copy;
 mod healthcheck;
 mod import;
 mod key;
@@ -19,6 +20,7 @@ use tokio::runtime::Builder;
 
 use crate::args::{Command, CommandLine};
 use crate::config::{Database, Inputs, Loaded, Mode, Needs, load};
+use crate::start;
 
 /// Runs what the command line asks for.
 ///
@@ -27,8 +29,8 @@ use crate::config::{Database, Inputs, Loaded, Mode, Needs, load};
 pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
     let inputs = Inputs::of_process(line.config);
     match line.command {
-        Command::Dev => serve::run(&inputs, Mode::Dev, false),
-        Command::Serve(args) => serve::run(&inputs, Mode::Serve, args.adopt_dev_database),
+        Command::Dev => serve::run(&inputs, Mode::Dev, start::Adopt::default()),
+        Command::Serve(args) => serve::run(&inputs, Mode::Serve, args.into()),
         Command::Config(args) => config::run(&inputs, &args),
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
@@ -36,6 +38,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),
         Command::AfterRestore(args) => backup::after_restore(&inputs, &args),
+        Command::Copy(args) => copy::run(&inputs, &args),
         Command::Import(command) => import::run(&inputs, command),
         Command::Openapi => openapi(),
         Command::Completions { shell } => completions(shell),

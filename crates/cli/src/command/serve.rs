@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::print;
 use crate::config::{Config, Inputs, Loaded, Mode, Needs, Origins, load};
+use crate::start::Adopt;
 use crate::{logs, open_files, start};
 
 /// How long the database may take to close after the last request.
 const CLOSING: Duration = Duration::from_secs(10);
 
-pub(super) fn run(inputs: &Inputs, mode: Mode, adopt_dev_database: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(inputs: &Inputs, mode: Mode, adopt: Adopt) -> anyhow::Result<ExitCode> {
     let Loaded { config, warnings } = load(inputs, mode, Needs::Server)?;
     logs::start(config.log);
     for warning in warnings {
@@ -34,17 +35,17 @@ pub(super) fn run(inputs: &Inputs, mode: Mode, adopt_dev_database: bool) -> anyh
         .enable_all()
         .build()
         .context("no runtime for the network")?;
-    runtime.block_on(serve(config, adopt_dev_database))?;
+    runtime.block_on(serve(config, adopt))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(mut config: Config, adopt_dev_database: bool) -> anyhow::Result<()> {
+async fn serve(mut config: Config, adopt: Adopt) -> anyhow::Result<()> {
     let (told, shutdown) = (CancellationToken::new(), CancellationToken::new());
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     tokio::spawn(stop_on(signals, told.clone()));
     let listener = listen("BIND", config.bind).await?;
-    let app = open(&mut config, adopt_dev_database).await?;
+    let app = open(&mut config, adopt).await?;
     let router = server::router(app.clone(), settings(&config));
     if let Some(address) = config.metrics_bind {
         let metrics = TcpListener::bind(address).await.with_context(|| format!("METRICS_BIND {address}"))?;
@@ -70,10 +71,10 @@ async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
 }
 
 /// Opens the database and everything on it.
-async fn open(config: &mut Config, adopt_dev_database: bool) -> anyhow::Result<App> {
+async fn open(config: &mut Config, adopt: Adopt) -> anyhow::Result<App> {
     let clock = Clock::system();
-    let db = start::database(config, &clock).await?;
-    start::claim(&db, config, adopt_dev_database, clock.now()).await?;
+    let db = start::database(config, &clock, adopt.moved).await?;
+    start::claim(&db, config, adopt.dev, clock.now()).await?;
     if config.mode == Mode::Dev {
         start::fill_in_dev_keys(config)?;
         if config.keys.signing.is_none() {

@@ -55,7 +55,7 @@ pub(super) fn with_app<T>(
     }
     block_on(async {
         let clock = Clock::system();
-        let db = start::database(&config, &clock).await?;
+        let db = start::database(&config, &clock, false).await?;
         if start::stored_mode(&db).await? == Some(Mode::Dev) {
             config = load_for(inputs, Mode::Dev, needs)?.config;
             start::fill_in_dev_keys(&mut config)?;

@@ -35,6 +35,7 @@ pub(crate) use announce::Listener;
 use connect::Connector;
 pub use options::PostgresOptions;
 pub(crate) use transaction::{Access, Transaction};
+pub(crate) use value::row as read_row;
 
 /// How long a caller waits for a connection that others have.
 const PATIENCE: Duration = Duration::from_secs(3);

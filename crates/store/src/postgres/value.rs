@@ -66,7 +66,7 @@ impl<'a> FromSql<'a> for Cell {
 }
 
 /// A row that owns its values.
-pub(super) fn row(found: &tokio_postgres::Row) -> Result<Row> {
+pub(crate) fn row(found: &tokio_postgres::Row) -> Result<Row> {
     let values = (0..found.len()).map(|column| found.try_get::<_, Cell>(column).map(|cell| cell.0));
     let values: std::result::Result<Vec<Value>, _> = values.collect();
     Ok(Row::new(values.map_err(|error| Error::Statement(crate::error::chain(&error).into()))?))

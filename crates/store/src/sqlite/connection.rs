@@ -166,7 +166,7 @@ impl ToSql for Bound<'_> {
     }
 }
 
-fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {
+pub(crate) fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {
     Ok(match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(value) => Value::Int(value),

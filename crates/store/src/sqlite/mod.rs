@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub(crate) use connection::open_plain;
+pub(crate) use connection::{open_plain, value as read_value};
 pub(crate) use lease::Lease;
 pub(crate) use readers::Reader;
 

@@ -7,6 +7,7 @@
 mod backup;
 mod cancellation;
 mod child;
+mod copy;
 mod crash;
 mod disk;
 mod files;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod connections;
+mod copy;
 mod faults;
 mod migrations;
 mod schema;
