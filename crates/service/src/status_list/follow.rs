@@ -17,6 +17,8 @@ use crate::error::Result;
 const PAGE: i64 = 5_000;
 /// Rows that are removed in one transaction.
 const STEP: i64 = 200;
+/// A list is in use for so long at least: each costs 128 KiB of memory, however short sessions are.
+const SHORTEST_USE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often it is asked whether the oldest list may go: the question may take a while.
 const CLOSE_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -131,7 +133,8 @@ pub(crate) async fn tidy(app: &App, now: Timestamp) -> Result<()> {
     }
     let current = app.status.current.load(Ordering::Acquire);
     let opened_at = app.status.lists.read().get(&current).map(|list| list.opened_at);
-    if opened_at.is_some_and(|at| now.since(at) >= app.settings.tokens.session_lifetime) {
+    let time = app.settings.tokens.session_lifetime.max(SHORTEST_USE);
+    if opened_at.is_some_and(|at| now.since(at) >= time) {
         let mut tx = app.db.begin().await?;
         status_list::open(&mut tx, current + 1, now).await?;
         tx.commit().await?;
