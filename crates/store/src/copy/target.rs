@@ -20,6 +20,9 @@ const LOCK: &str = "SELECT pg_try_advisory_lock(491284043, hashtext(current_sche
 const LOCK_TRIES: u32 = 50;
 const LOCK_STEP: Duration = Duration::from_millis(200);
 
+/// Microseconds; connecting takes a part of them.
+const CLOCKS_APART: u64 = 5_000_000;
+
 const HAS: &str = "SELECT to_regclass($1) IS NOT NULL";
 const GET: &str = "SELECT value FROM meta WHERE key = $1";
 /// What a schema holds before anybody has used it.
@@ -61,6 +64,7 @@ impl Target {
         };
         let mut target = Self { client: engine.session().await?, version: 0 };
         target.lock().await?;
+        compare_clocks(db.now().await?, now);
         // Before anything is changed: it may be somebody else's.
         let is_begun = target.require_ours(id).await?;
         if let (Some(place), false) = (moved_to, is_begun) {
@@ -180,6 +184,17 @@ impl Target {
             1 => Ok(()),
             _ => Err(Error::Corrupt("somebody has taken the mark of the copy from the target".into())),
         }
+    }
+}
+
+/// On the server everything goes by its clock, and what is stored was written by ours.
+fn compare_clocks(theirs: Option<Timestamp>, ours: Timestamp) {
+    let apart = theirs.map_or(0, |theirs| theirs.micros().abs_diff(ours.micros()));
+    if apart > CLOCKS_APART {
+        tracing::warn!(
+            "the clocks of this machine and of the database server are {} s apart: set them right before the last run",
+            apart / 1_000_000
+        );
     }
 }
 
