@@ -41,6 +41,8 @@ pub const TABLES: &[&str] = &[
     "deleted_users",
     "imported_users",
     "sessions",
+    "status_lists",
+    "status_entries",
     "changes",
     "unknown_names",
     "signing_keys",

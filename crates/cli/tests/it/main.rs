@@ -4,6 +4,7 @@
 
 mod backup;
 mod configuration;
+mod copy;
 mod import;
 mod place;
 mod running;

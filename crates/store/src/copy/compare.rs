@@ -56,6 +56,8 @@ pub(super) async fn level(
         }
     }
     batch.write().await?;
-    watch(&Progress { stage: Stage::Copying, table: shape.name, done: report.rows, total });
+    if !report.rows.is_multiple_of(PAGE as u64) {
+        watch(&Progress { stage: Stage::Copying, table: shape.name, done: report.rows, total });
+    }
     Ok(report)
 }

@@ -36,7 +36,9 @@ pub(super) async fn of(shape: &Shape, mut rows: Rows<'_>, watch: &mut dyn FnMut(
             watch(count);
         }
     }
-    watch(count);
+    if !count.is_multiple_of(PAGE as u64) {
+        watch(count);
+    }
     let sha256 = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Digest { rows: count, sha256 })
 }

@@ -33,8 +33,18 @@ pub(super) struct Shape {
     pub(super) key: Vec<usize>,
     /// The places of the columns of every other unique index.
     pub(super) unique: Vec<Vec<usize>>,
+    /// Tables whose rows refer to rows of this one and keep them from being removed.
+    pub(super) referring: Vec<Referring>,
     /// The column that the database numbers.
     pub(super) numbered: Option<usize>,
+}
+
+/// A reference from another table to the key of this one.
+#[derive(Debug)]
+pub(super) struct Referring {
+    pub(super) table: String,
+    /// Its columns, in the order of the key that they refer to.
+    pub(super) columns: Vec<String>,
 }
 
 /// For whom a text is written.
@@ -159,6 +169,22 @@ impl Shape {
         format!(
             "DELETE FROM {} t USING unnest({}) AS gone ({}) WHERE {}",
             quoted(self.name),
+            self.arrays(&self.key),
+            self.list(&self.key),
+            same.join(" AND ")
+        )
+    }
+
+    /// Removes what refers to rows that are to go, given as for [`Shape::remove`]: it has gone from the source too, or
+    /// they could not have.
+    pub(super) fn remove_referring(&self, referring: &Referring) -> String {
+        let both = referring.columns.iter().zip(&self.key);
+        let same: Vec<String> = both
+            .map(|(column, place)| format!("t.{} = gone.{}", quoted(column), self.column(*place)))
+            .collect();
+        format!(
+            "DELETE FROM {} t USING unnest({}) AS gone ({}) WHERE {}",
+            quoted(&referring.table),
             self.arrays(&self.key),
             self.list(&self.key),
             same.join(" AND ")

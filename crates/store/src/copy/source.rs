@@ -107,7 +107,7 @@ impl Source {
             return Err(Error::Corrupt(format!("there is no table {name} with a key").into()));
         }
         let key = key.into_iter().map(|(_, place)| place).collect();
-        Ok(Shape { name, columns, key, unique: Vec::new(), numbered: None })
+        Ok(Shape { name, columns, key, unique: Vec::new(), referring: Vec::new(), numbered: None })
     }
 
     /// How many rows of a table are copied.

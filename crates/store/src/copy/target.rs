@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
 use super::TABLES;
-use super::shape::{Column, Kind, Shape, quoted};
+use super::shape::{Column, Kind, Referring, Shape, quoted};
 use crate::db::Kind as EngineKind;
 use crate::migrate::{self, Mode};
 use crate::param::Value;
@@ -20,6 +20,9 @@ const LOCK: &str = "SELECT pg_try_advisory_lock(491284043, hashtext(current_sche
 const LOCK_TRIES: u32 = 50;
 const LOCK_STEP: Duration = Duration::from_millis(200);
 
+/// Microseconds; connecting takes a part of them.
+const CLOCKS_APART: u64 = 5_000_000;
+
 const HAS: &str = "SELECT to_regclass($1) IS NOT NULL";
 const GET: &str = "SELECT value FROM meta WHERE key = $1";
 /// What a schema holds before anybody has used it.
@@ -30,6 +33,13 @@ const COLUMNS: &str = "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT)
 const UNIQUE: &str = "SELECT ARRAY(SELECT CAST(a.attname AS TEXT) FROM unnest(i.indkey) k \
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k) \
     FROM pg_index i WHERE i.indrelid = CAST(CAST($1 AS TEXT) AS regclass) AND i.indisunique AND NOT i.indisprimary";
+/// References to a table's key that neither cascade nor empty themselves, with their columns in the key's order.
+const REFERRING: &str = "SELECT CAST(r.relname AS TEXT), ARRAY(SELECT CAST(a.attname AS TEXT) \
+    FROM unnest(i.indkey) WITH ORDINALITY k (num, nth) \
+    JOIN unnest(c.conkey, c.confkey) p (child, parent) ON p.parent = k.num \
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = p.child ORDER BY k.nth) \
+    FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_index i ON i.indrelid = c.confrelid AND i.indisprimary \
+    WHERE c.contype = 'f' AND c.confdeltype IN ('a', 'r') AND c.confrelid = CAST(CAST($1 AS TEXT) AS regclass)";
 const RAISE: &str = "SELECT setval(s, GREATEST($3, COALESCE(pg_sequence_last_value(s), 0))) \
     FROM CAST(pg_get_serial_sequence($1, $2) AS regclass) s";
 const HAND_OVER: &str = "UPDATE meta SET key = $1 WHERE key = $2 AND value = $3";
@@ -54,6 +64,7 @@ impl Target {
         };
         let mut target = Self { client: engine.session().await?, version: 0 };
         target.lock().await?;
+        compare_clocks(db.now().await?, now);
         // Before anything is changed: it may be somebody else's.
         let is_begun = target.require_ours(id).await?;
         if let (Some(place), false) = (moved_to, is_begun) {
@@ -141,6 +152,9 @@ impl Target {
             let place = |name: &String| shape.columns.iter().position(|column| column.name == *name);
             shape.unique.push(names.iter().filter_map(place).collect());
         }
+        for row in self.client.query(REFERRING, &[&shape.name]).await.map_err(of_driver)? {
+            shape.referring.push(Referring { table: row.get(0), columns: row.get(1) });
+        }
         Ok(shape)
     }
 
@@ -173,12 +187,24 @@ impl Target {
     }
 }
 
+/// On the server everything goes by its clock, and what is stored was written by ours.
+fn compare_clocks(theirs: Option<Timestamp>, ours: Timestamp) {
+    let apart = theirs.map_or(0, |theirs| theirs.micros().abs_diff(ours.micros()));
+    if apart > CLOCKS_APART {
+        tracing::warn!(
+            "the clocks of this machine and of the database server are {} s apart: set them right before the last run",
+            apart / 1_000_000
+        );
+    }
+}
+
 /// Rows to be written in one transaction.
 pub(super) struct Batch<'a> {
     target: &'a Target,
     shape: &'a Shape,
     store: Statement,
-    remove: Statement,
+    /// In this order.
+    remove: Vec<Statement>,
     free: Vec<(&'a [usize], Statement)>,
     stored: Vec<Vec<Value>>,
     removed: Vec<Vec<Value>>,
@@ -192,7 +218,11 @@ impl<'a> Batch<'a> {
             free.push((index.as_slice(), target.prepare(&shape.free(index)).await?));
         }
         let store = target.prepare(&shape.store()).await?;
-        let remove = target.prepare(&shape.remove()).await?;
+        let mut remove = Vec::new();
+        for referring in &shape.referring {
+            remove.push(target.prepare(&shape.remove_referring(referring)).await?);
+        }
+        remove.push(target.prepare(&shape.remove()).await?);
         Ok(Self { target, shape, store, remove, free, stored: Vec::new(), removed: Vec::new() })
     }
 
@@ -215,8 +245,8 @@ impl<'a> Batch<'a> {
         }
         let client = &self.target.client;
         client.batch_execute("BEGIN").await.map_err(of_driver)?;
-        if !self.removed.is_empty() {
-            self.run(&self.remove, &self.shape.key, &self.removed).await?;
+        for statement in self.remove.iter().filter(|_| !self.removed.is_empty()) {
+            self.run(statement, &self.shape.key, &self.removed).await?;
         }
         if !self.stored.is_empty() {
             for (index, statement) in &self.free {

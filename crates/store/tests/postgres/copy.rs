@@ -10,7 +10,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 /// More than two pages of rows.
 const USERS: i64 = 2345;
 
-const SEED: [&str; 8] = [
+const SEED: [&str; 11] = [
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2345) \
      INSERT INTO users (id, username, username_key, username_claim, email, first_name, password_hash, password_scheme, \
      created_at, disabled_at, login_failures) SELECT i, 'Üser' || i, 'üser' || i, CASE WHEN i % 3 THEN 'üser' || i END, \
@@ -20,6 +20,10 @@ const SEED: [&str; 8] = [
      idle_expires_at, expires_at, keep_until, revoked_at, address, user_agent) SELECT CAST(printf('%016d', id * 7919 % 100003) \
      AS BLOB), id, 0, x'00', NULL, 1, 2, 3, 4, 5, 6, CASE WHEN id % 2 THEN 9 END, '::1', 'agent' FROM users",
     "INSERT INTO changes (at, session_id) SELECT created_at, id FROM sessions WHERE revoked_at IS NOT NULL",
+    "INSERT INTO status_lists (id, opened_at) VALUES (1, 5), (2, 6)",
+    "INSERT INTO status_entries (list, place, session_id, user_id, keep_until) SELECT 1 + user_id % 2, user_id * 31 % 4096, \
+     id, user_id, 9 FROM sessions",
+    "UPDATE sessions SET status_list = 1 + user_id % 2, status_place = user_id * 31 % 4096",
     "INSERT INTO deleted_users (id, deleted_at) VALUES (9000, 1), (9001, 2)",
     "INSERT INTO imported_users (source, user_id, source_digest, our_digest) SELECT CASE WHEN id % 2 THEN 'Zebra' ELSE 'apple' END, \
      id, x'01', x'' FROM users",
@@ -162,6 +166,9 @@ async fn later_runs_bring_what_has_changed() {
             "UPDATE sessions SET revoked_at = 12 WHERE user_id = 32",
             "DELETE FROM sessions WHERE user_id IN (40, 2300)",
             "DELETE FROM changes WHERE seq <= 100",
+            // A list goes with its entries, which keep it from being removed alone.
+            "DELETE FROM status_entries WHERE list = 1",
+            "DELETE FROM status_lists WHERE id = 1",
             "UPDATE meta SET value = '78' WHERE key = 'tokens_not_before'",
         ])
         .await;
@@ -173,6 +180,7 @@ async fn later_runs_bring_what_has_changed() {
     assert_eq!(done(&report, "deleted_users"), [3, 1, 0, 0]);
     assert_eq!(done(&report, "changes")[3], 100);
     assert_eq!(done(&report, "meta")[2], 1);
+    assert_eq!(done(&report, "status_lists"), [1, 0, 0, 1]);
     let db = place.server.open().await;
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users WHERE username = 'Üser20' AND id = 2200").await, 1);
     assert_eq!(number(&db, "SELECT COUNT(*) FROM sessions WHERE user_id IN (10, 40, 2300)").await, 0);
