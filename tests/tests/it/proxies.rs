@@ -103,7 +103,7 @@ fn nginx() -> Proxied {
         let own = fs::metadata(folder).map(|it| std::os::unix::fs::MetadataExt::uid(&it)).unwrap_or(1);
         let user = if own == 0 { "user root;" } else { "" };
         let whole = format!(
-            "{user} daemon off; worker_processes 1; pid pid; error_log stderr;\n\
+            "{user} daemon off; master_process off; pid pid; error_log stderr;\n\
              events {{ worker_connections 128; }}\nhttp {{ access_log off; {places}\n{text}\n}}\n"
         );
         fs::write(folder.join("nginx.conf"), whole).expect("a configuration");
