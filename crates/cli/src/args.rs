@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Bring the database schema up to date
     Migrate(Migrate),
-    /// Manage accounts; a running server follows within a second
+    /// Manage accounts; a running server follows within REVOCATION_BOUND
     #[command(subcommand)]
     User(User),
     /// Manage the public keys that sign tokens, now or later; running servers follow within REVOCATION_BOUND

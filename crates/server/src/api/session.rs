@@ -71,7 +71,8 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
     Ok(Answer::json(StatusCode::OK, &SessionList { sessions, next: page.next.map(write_place) }))
 }
 
-/// Ends a session of the user: its refresh token at once, its access tokens at once here and within a second elsewhere.
+/// Ends a session of the user: its refresh token at once, its access tokens at once here, and elsewhere within the revocation
+/// bound (a second by default).
 #[utoipa::path(
     delete,
     path = "/sessions/{id}/",
