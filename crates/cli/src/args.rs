@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Move the installation from the embedded database to PostgreSQL; all but the last step while the service runs
     #[command(after_long_help = COPY_HELP)]
     Copy(Copy),
+    /// Make and ask lists of breached passwords (BREACHED_PASSWORDS)
+    #[command(subcommand)]
+    Breached(Breached),
     /// Bring the users of another system over
     #[command(subcommand)]
     Import(Import),
@@ -254,6 +257,40 @@ pub(crate) struct KeyDrop {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Breached {
+    /// Make a list: of Pwned Passwords' SHA-1 file (sorted by digest), or of any passwords
+    Build(BreachedBuild),
+    /// Ask whether a password is in a list, after checking that the list is whole; the exit code is 1 if it is
+    Check(BreachedCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreachedBuild {
+    /// Lines of SHA-1:COUNT sorted by digest, as the downloader of Pwned Passwords writes them; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// The list to write; it must not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Leave out what was seen less often
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) at_least: u64,
+    /// The lines are passwords instead, in any order
+    #[arg(long, conflicts_with = "at_least")]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreachedCheck {
+    /// The list; without it the one of BREACHED_PASSWORDS
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// Read the password from standard input instead of asking for it
+    #[arg(long)]
+    pub(crate) stdin: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,8 +4,10 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
+use crypto::breached::BreachedPasswords;
 use crypto::hasher::{Hasher, HasherConfig};
 use crypto::jws::KeyRing;
 use crypto::keyed::IndexKey;
@@ -164,7 +166,7 @@ pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Cl
         hasher: hasher.context("the threads for hashing passwords cannot be started")?,
         keys: KeyRing::hs256(key, &fallbacks),
         index_key: IndexKey::derive(index, "bookstore-auth index v1"),
-        settings: settings(config, is_shared),
+        settings: settings(config, is_shared)?,
         clock,
     };
     Ok(App::start(parts).await?)
@@ -191,10 +193,10 @@ fn keys(config: &Config, is_shared: bool) -> KeySettings {
     }
 }
 
-fn settings(config: &Config, is_shared: bool) -> Settings {
+fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
     let tokens = &config.tokens;
     let checks = if config.passwords.full { PolicyChecks::Full } else { PolicyChecks::LengthOnly };
-    Settings {
+    Ok(Settings {
         tokens: TokenSettings {
             access_lifetime: tokens.access_lifetime,
             refresh_lifetime: tokens.refresh_lifetime,
@@ -211,6 +213,7 @@ fn settings(config: &Config, is_shared: bool) -> Settings {
         },
         keys: keys(config, is_shared),
         password_policy: PasswordPolicy { min_length: config.passwords.min_length, checks },
+        breached_passwords: breached(config)?,
         throttle: config.throttle,
         status: config
             .services
@@ -221,7 +224,17 @@ fn settings(config: &Config, is_shared: bool) -> Settings {
         revocation_bound: config.revocation_bound,
         feed_notify: config.feed_notify,
         feed_max_staleness: config.feed_max_staleness,
-    }
+    })
+}
+
+/// The list of breached passwords, if one is set.
+fn breached(config: &Config) -> anyhow::Result<Option<Arc<BreachedPasswords>>> {
+    let Some(path) = &config.passwords.breached else { return Ok(None) };
+    let list = BreachedPasswords::open(path).map_err(|error| {
+        let what = format!("BREACHED_PASSWORDS: {}: {:#}.", path.display(), anyhow::Error::new(error));
+        Problems(vec![Problem::new(what, "make one with `bookstore-auth breached build`, or leave it out.")])
+    })?;
+    Ok(Some(Arc::new(list)))
 }
 
 /// The file of the development mode's SECRET_KEY.

@@ -3,6 +3,7 @@
 //! # Layout
 //! | module | what |
 //! |---|---|
+//! | [`breached`] | lists of breached passwords: made, and asked |
 //! | [`jws`] | compact JWS: the token check of the product, strict and allocation-poor |
 //! | [`password`] | stored hash formats (ours and Django's): reading, checking, making, deciding on upgrades |
 //! | [`hasher`] | the worker threads that do the work of `password`, with a bounded queue |
@@ -21,6 +22,7 @@
 //! answer in `self_test`. One key has one algorithm.
 #![warn(missing_docs)]
 
+pub mod breached;
 pub mod hasher;
 pub mod jws;
 pub mod keyed;

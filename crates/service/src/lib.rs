@@ -22,6 +22,7 @@ mod keyring;
 pub mod login;
 pub mod logout;
 mod names;
+mod password;
 pub mod refresh;
 pub mod register;
 mod retry;

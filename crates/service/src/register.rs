@@ -10,7 +10,7 @@ use store::user::{NewPassword, NewUser};
 
 use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
-use crate::{App, Caller, retry};
+use crate::{App, Caller, password, retry};
 
 /// The fields as they came in; each is a text or says why it is none.
 pub struct Input {
@@ -58,10 +58,13 @@ async fn validate(app: &App, input: Input) -> Result<Valid> {
         }
     }
     let email = errors.take("email", input.email.and_then(|raw| EmailAddress::parse(&raw)));
-    let password = input.password.and_then(|raw| {
-        let faults = app.settings.password_policy.check(&raw, &attributes);
-        if faults.is_empty() { Ok(raw) } else { Err(faults) }
-    });
+    let password = match input.password {
+        Ok(raw) => {
+            let faults = password::faults(app, &raw, &attributes).await?;
+            if faults.is_empty() { Ok(raw) } else { Err(faults) }
+        }
+        faulty => faulty,
+    };
     let password = errors.take("password", password);
     match (username, email, password) {
         (Some(username), Some(email), Some(password)) if errors.is_empty() => {

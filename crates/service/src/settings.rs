@@ -1,7 +1,9 @@
 //! What an operator may choose, as values. Names, defaults and parsing are the command line's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crypto::breached::BreachedPasswords;
 use crypto::jws::Algorithm;
 use crypto::seal::SealingKey;
 use domain::password::{PasswordPolicy, PolicyChecks};
@@ -19,6 +21,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Which new passwords are taken.
     pub password_policy: PasswordPolicy,
+    /// Passwords that are known from breaches, which the full policy refuses.
+    pub breached_passwords: Option<Arc<BreachedPasswords>>,
     /// Whether logins and registrations are throttled.
     pub throttle: bool,
     /// Within this time a change made elsewhere is seen here.
@@ -137,6 +141,7 @@ impl Default for Settings {
             tokens: TokenSettings::default(),
             keys: KeySettings::default(),
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
+            breached_passwords: None,
             throttle: true,
             revocation_bound: Duration::from_secs(1),
             status: None,

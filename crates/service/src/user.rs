@@ -11,7 +11,7 @@ use store::user::NewPassword;
 
 use crate::error::{Error, Result};
 use crate::register::store_new;
-use crate::{App, retry};
+use crate::{App, password, retry};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -36,7 +36,7 @@ pub async fn create(app: &App, new: NewUser) -> Result<User> {
     let username = errors.take("username", Username::parse(&new.username));
     let email = errors.take("email", EmailAddress::parse(&new.email));
     let attributes = [("username", new.username.as_str()), ("email address", new.email.as_str())];
-    check_policy(app, &new.password, &attributes, &mut errors);
+    check_policy(app, &new.password, &attributes, &mut errors).await?;
     let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
         return Err(Error::invalid(errors));
     };
@@ -167,7 +167,7 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
         ("email address", user.email.as_str()),
     ];
     let mut errors = FieldErrors::default();
-    check_policy(app, password, &attributes, &mut errors);
+    check_policy(app, password, &attributes, &mut errors).await?;
     errors.into_result().map_err(Error::invalid)?;
     let hash = hash(app, password).await?;
     let scheme = crypto::password::scheme_of(&hash);
@@ -228,11 +228,17 @@ pub(crate) async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: W
     Ok(())
 }
 
-fn check_policy(app: &App, password: &str, attributes: &[(&str, &str)], errors: &mut FieldErrors) {
-    let faults = app.settings.password_policy.check(password, attributes);
+async fn check_policy(
+    app: &App,
+    password: &str,
+    attributes: &[(&str, &str)],
+    errors: &mut FieldErrors,
+) -> Result<()> {
+    let faults = password::faults(app, password, attributes).await?;
     if !faults.is_empty() {
         errors.push("password", faults);
     }
+    Ok(())
 }
 
 async fn hash(app: &App, password: &str) -> Result<String> {

@@ -1,6 +1,7 @@
 //! One file a command; each has a `run`.
 
 mod backup;
+mod breached;
 mod config;
 mod copy;
 mod healthcheck;
@@ -39,6 +40,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Restore { file } => backup::restore(&inputs, &file),
         Command::AfterRestore(args) => backup::after_restore(&inputs, &args),
         Command::Copy(args) => copy::run(&inputs, &args),
+        Command::Breached(command) => breached::run(&inputs, command),
         Command::Import(command) => import::run(&inputs, command),
         Command::Openapi => openapi(),
         Command::Completions { shell } => completions(shell),

@@ -16,21 +16,34 @@ const MAX: u64 = 4096;
 /// # Errors
 /// When it cannot be read, or the two differ.
 pub(super) fn read(source: &PasswordSource) -> anyhow::Result<Secret> {
-    if source.password_stdin {
-        return from_reader(io::stdin().lock());
-    }
-    if !io::stdin().is_terminal() {
-        return Err(
-            Usage("there is no terminal to ask for the password: use --password-stdin".to_owned()).into()
-        );
-    }
-    let first =
-        Secret::from(rpassword::prompt_password("Password: ").context("the password cannot be read")?);
-    let again = Secret::from(rpassword::prompt_password("Again: ").context("the password cannot be read")?);
-    if first != again {
+    let first = read_from(source.password_stdin, "--password-stdin")?;
+    if !source.password_stdin && first != prompt("Again: ")? {
         return Err(Usage("the passwords differ; nothing was changed".to_owned()).into());
     }
     Ok(first)
+}
+
+/// Asks for a password that there is already, or reads it from standard input.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn read_once(from_stdin: bool) -> anyhow::Result<Secret> {
+    read_from(from_stdin, "--stdin")
+}
+
+fn read_from(stdin: bool, option: &str) -> anyhow::Result<Secret> {
+    if stdin {
+        return from_reader(io::stdin().lock());
+    }
+    if !io::stdin().is_terminal() {
+        let words = format!("there is no terminal to ask for the password: use {option}");
+        return Err(Usage(words).into());
+    }
+    prompt("Password: ")
+}
+
+fn prompt(words: &str) -> anyhow::Result<Secret> {
+    Ok(Secret::from(rpassword::prompt_password(words).context("the password cannot be read")?))
 }
 
 /// Everything up to the end; one newline there is not part of it.

@@ -84,6 +84,8 @@ pub(crate) struct Passwords {
     /// All of Django's validators, or the length alone.
     pub(crate) full: bool,
     pub(crate) min_length: usize,
+    /// The file of a list of breached ones.
+    pub(crate) breached: Option<PathBuf>,
 }
 
 /// The worker threads for hashing.
@@ -117,6 +119,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         passwords: Passwords {
             full: reader.choice("PASSWORD_POLICY") == "full",
             min_length: reader.count("PASSWORD_MIN_LENGTH"),
+            breached: reader.optional_text("BREACHED_PASSWORDS").map(PathBuf::from),
         },
         throttle: reader.switch("THROTTLE"),
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),

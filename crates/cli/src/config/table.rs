@@ -166,7 +166,10 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "AUDIENCE",
         ],
     ),
-    ("Passwords and guessing", &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "THROTTLE", "TRUSTED_PROXIES"]),
+    (
+        "Passwords and guessing",
+        &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "BREACHED_PASSWORDS", "THROTTLE", "TRUSTED_PROXIES"],
+    ),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
     (
         "Other services and proxies",
@@ -378,6 +381,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "8",
         "The fewest characters of a new password. 15 is recommended where the password is \
          the only factor.",
+    ),
+    row(
+        "BREACHED_PASSWORDS",
+        Kind::Path,
+        "",
+        "A list of breached passwords that `bookstore-auth breached build` has made. With PASSWORD_POLICY `full` new \
+         passwords that are in it are refused.",
     ),
     row(
         "THROTTLE",
