@@ -279,6 +279,24 @@ impl Tx {
         self.note(result)
     }
 
+    /// Runs a statement whose outcome nobody asks for, without waiting for it where the database is elsewhere: it is then sent
+    /// with the next statement or the commit, before that, in the same round trip.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], now or from the next statement or the commit.
+    pub fn execute_later(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<()> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.execute(sql, params).map(drop),
+            Inner::SqliteRead(reader) => reader.execute(sql, params).map(drop),
+            Inner::Postgres(transaction) => {
+                transaction.execute_later(sql, params);
+                Ok(())
+            }
+        };
+        self.note(result)
+    }
+
     /// The first row of a statement, if there is one. With `RETURNING` all changes are made, whatever is returned.
     ///
     /// # Errors

@@ -78,6 +78,28 @@ pub(crate) enum Value {
     Blob(Vec<u8>),
 }
 
+impl Value {
+    /// A value that does not borrow.
+    pub(crate) fn of(param: &Param<'_>) -> Self {
+        match *param {
+            Param::Null => Self::Null,
+            Param::Int(value) => Self::Int(value),
+            Param::Text(value) => Self::Text(value.to_owned()),
+            Param::Blob(value) => Self::Blob(value.to_owned()),
+        }
+    }
+
+    /// The same as a parameter.
+    pub(crate) fn as_param(&self) -> Param<'_> {
+        match self {
+            Self::Null => Param::Null,
+            Self::Int(value) => Param::Int(*value),
+            Self::Text(value) => Param::Text(value),
+            Self::Blob(value) => Param::Blob(value),
+        }
+    }
+}
+
 /// A row of a result; columns count from 0. It owns its values, so it outlives its statement.
 ///
 /// There is no Debug: rows hold password hashes.
