@@ -46,6 +46,13 @@ pub const TABLES: &[&str] = &[
     "changes",
     "unknown_names",
     "signing_keys",
+    "groups",
+    "permissions",
+    "group_permissions",
+    "user_groups",
+    "user_permissions",
+    "imported_groups",
+    "refused_tokens",
     "meta",
 ];
 

@@ -3,7 +3,8 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, change, imported_user, meta, prepare_all, session, signing_key, status_list, unknown_name, user,
+    Error, change, group, imported_group, imported_user, meta, prepare_all, refused_token, session,
+    signing_key, status_list, unknown_name, user,
 };
 
 use crate::given::any;
@@ -14,7 +15,10 @@ async fn every_statement_can_be_prepared() {
     migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
     let nouns = [
         ("user", user::STATEMENTS),
+        ("group", group::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
+        ("imported_group", imported_group::STATEMENTS),
+        ("refused_token", refused_token::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
@@ -24,6 +28,7 @@ async fn every_statement_can_be_prepared() {
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
+        ("group", &[], group::POSTGRES_STATEMENTS),
         ("unknown_name", &[], unknown_name::POSTGRES_STATEMENTS),
     ];
     for (noun, statements) in nouns {
