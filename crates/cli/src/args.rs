@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// Manage accounts; a running server follows within REVOCATION_BOUND
     #[command(subcommand)]
     User(User),
+    /// Manage groups and who is in them
+    #[command(subcommand)]
+    Group(Group),
     /// Manage the public keys that sign tokens, now or later; running servers follow within REVOCATION_BOUND
     #[command(subcommand)]
     Key(Key),
@@ -151,6 +154,8 @@ pub(crate) enum User {
     Create(UserCreate),
     /// List accounts in the order of their ids
     List(UserList),
+    /// Show an account with its groups and permissions
+    Show(UserShow),
     /// Disable an account: its sessions end, it cannot log in
     Disable(UserName),
     /// Enable a disabled account
@@ -203,6 +208,58 @@ pub(crate) struct UserList {
 
 #[derive(Debug, Args)]
 pub(crate) struct UserName {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserShow {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+    /// Print the account as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// List groups in the order of their ids
+    List(GroupList),
+    /// Create a group
+    Create {
+        /// The name
+        name: String,
+    },
+    /// Delete a group; its members lose what it gave
+    Delete {
+        /// The name
+        name: String,
+    },
+    /// Add an account to a group
+    Add(GroupMember),
+    /// Take an account out of a group
+    Remove(GroupMember),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupList {
+    /// Begin after this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<i64>,
+    /// How many to list
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Print JSON: {"groups": [..], "next": ID or null}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupMember {
+    /// The name of the group
+    pub(crate) group: String,
     /// The name or the id of the account
     #[arg(value_name = "NAME|ID")]
     pub(crate) user: String,

@@ -9,6 +9,7 @@
 //! | [`audit`] | what is recorded, and the bytes by which it is chained |
 //! | [`field`] | faults of input fields, in the shape and words of Django REST framework |
 //! | [`user`] | ids, user names and their canonical keys, e-mail addresses |
+//! | [`group`] | groups and permissions, and what a user may |
 //! | [`password`] | the text that is hashed, and what a new one must satisfy |
 //! | [`session`] | a login, and what presenting one of its refresh tokens means |
 //! | [`signing_key`] | when a key is published, signs, checks and goes |
@@ -21,6 +22,7 @@
 
 pub mod audit;
 pub mod field;
+pub mod group;
 pub mod password;
 pub mod session;
 pub mod signing_key;

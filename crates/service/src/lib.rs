@@ -16,6 +16,7 @@ pub mod credential;
 mod error;
 pub mod feed;
 pub mod forward_auth;
+pub mod group;
 pub mod health;
 pub mod import;
 pub mod introspection;

@@ -13,6 +13,7 @@ use domain::user::UserId;
 use crate::App;
 use crate::error::{Error, Result};
 use crate::keyring::SignedBy;
+use crate::refresh::legacy_jti;
 use crate::settings::TokenProfile;
 use crate::status_list;
 
@@ -138,7 +139,7 @@ pub(crate) enum LegacyUser {
 }
 
 /// Judges a token without a session by its user: minted in the time of such tokens, not before the user was created,
-/// and not before the user's own not-before.
+/// and not before the user's own not-before. A refresh token must not have been refused where it comes from.
 pub(crate) async fn legacy_user(
     app: &App,
     tx: &mut store::Tx,
@@ -151,6 +152,11 @@ pub(crate) async fn legacy_user(
     let Some(user) = store::user::find(tx, claims.user_id).await? else { return Ok(LegacyUser::Refused) };
     let earliest = user.created_at.seconds().max(user.not_before.unwrap_or(i64::MIN));
     if claims.issued_at < earliest {
+        return Ok(LegacyUser::Refused);
+    }
+    if claims.token_type == TokenType::Refresh
+        && store::refused_token::is_refused(tx, legacy_jti(&claims.jti)).await?
+    {
         return Ok(LegacyUser::Refused);
     }
     if user.disabled_at.is_some() {

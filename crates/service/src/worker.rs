@@ -97,6 +97,9 @@ async fn tidy(app: &App) {
     }
 }
 
+/// How long after its end a refused token is remembered.
+const REFUSED_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One round: forgets old changes and dead sessions, rotates the signing keys, and learns which password schemes occur.
 ///
 /// # Errors
@@ -112,7 +115,9 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
         let mut tx = app.db.begin().await?;
         let sessions = store::session::purge(&mut tx, now, STEP).await?;
         let changes = store::change::purge(&mut tx, now - app.feed.horizon() * 2, STEP).await?;
-        if sessions + changes == 0 {
+        // Tokens are taken for a moment after they expire: clocks differ.
+        let refused = store::refused_token::purge(&mut tx, now - REFUSED_MARGIN, STEP).await?;
+        if sessions + changes + refused == 0 {
             break; // nothing was written: the transaction is dropped
         }
         tx.commit().await?;

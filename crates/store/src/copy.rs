@@ -51,6 +51,13 @@ pub const TABLES: &[&str] = &[
     "audit_head",
     "audit_checkpoints",
     "audit_erasures",
+    "groups",
+    "permissions",
+    "group_permissions",
+    "user_groups",
+    "user_permissions",
+    "imported_groups",
+    "refused_tokens",
     "meta",
 ];
 

@@ -4,7 +4,8 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`audit`], [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
+//! * one file a noun: [`audit`], [`user`], [`group`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`meta`],
+//!   [`refused_token`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
@@ -22,11 +23,14 @@ pub mod change;
 pub mod copy;
 mod db;
 mod error;
+pub mod group;
+pub mod imported_group;
 pub mod imported_user;
 pub mod meta;
 pub mod migrate;
 mod param;
 mod postgres;
+pub mod refused_token;
 pub mod session;
 pub mod signing_key;
 mod sqlite;

@@ -64,6 +64,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0005_audit.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 8,
+        name: "groups",
+        sql: include_str!("../migrations/sqlite/0008_groups.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const POSTGRES: &[Migration] = &[
@@ -95,6 +101,12 @@ const POSTGRES: &[Migration] = &[
         version: 5,
         name: "audit",
         sql: include_str!("../migrations/postgres/0005_audit.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 8,
+        name: "groups",
+        sql: include_str!("../migrations/postgres/0008_groups.sql"),
         compatible_from: 1,
     },
 ];

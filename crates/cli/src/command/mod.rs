@@ -4,6 +4,7 @@ mod backup;
 mod breached;
 mod config;
 mod copy;
+mod group;
 mod healthcheck;
 mod import;
 mod key;
@@ -35,6 +36,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&inputs, &args),
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
+        Command::Group(command) => group::run(&inputs, command),
         Command::Key(command) => key::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),

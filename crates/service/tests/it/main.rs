@@ -5,6 +5,7 @@
 mod account;
 mod concurrent;
 mod feed;
+mod group;
 mod harness;
 mod import;
 mod keys;

@@ -31,7 +31,8 @@ async fn a_fresh_database_gets_the_schema_and_a_second_run_does_nothing() {
     assert_eq!(names.first().map(String::as_str), Some("0001_initial"));
     let report = migrate(&db, Mode::Auto, NOW).await.unwrap();
     assert_eq!(report.applied, names);
-    assert_eq!(report.version, names.len() as i64);
+    let last = names.last().and_then(|name| name.split('_').next()).unwrap();
+    assert_eq!(report.version, last.parse::<i64>().unwrap());
     assert!(pending(&db).await.unwrap().is_empty());
     assert_eq!(number(&db, "SELECT MIN(applied_at) FROM schema_migrations").await, NOW.micros());
     assert_eq!(number(&db, "SELECT COUNT(*) FROM users").await, 0);

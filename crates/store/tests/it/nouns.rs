@@ -3,8 +3,8 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, audit, change, imported_user, meta, prepare_all, session, signing_key, status_list, unknown_name,
-    user,
+    Error, audit, change, group, imported_group, imported_user, meta, prepare_all, refused_token, session,
+    signing_key, status_list, unknown_name, user,
 };
 
 use crate::given::any;
@@ -16,7 +16,10 @@ async fn every_statement_can_be_prepared() {
     let nouns = [
         ("user", user::STATEMENTS),
         ("audit", audit::STATEMENTS),
+        ("group", group::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
+        ("imported_group", imported_group::STATEMENTS),
+        ("refused_token", refused_token::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
@@ -27,6 +30,7 @@ async fn every_statement_can_be_prepared() {
     let only: &[(&str, &[&str], &[&str])] = &[
         ("audit", audit::SQLITE_STATEMENTS, audit::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
+        ("group", &[], group::POSTGRES_STATEMENTS),
         ("unknown_name", &[], unknown_name::POSTGRES_STATEMENTS),
     ];
     for (noun, statements) in nouns {
