@@ -1,16 +1,28 @@
 //! The audit trail: what happened is written in the transaction of the change itself, so that neither is ever there without
 //! the other (LA-04).
 //!
+//! Rows wait in a table of their own until [`chain`] gives them their place in the chain of hashes; [`checkpoint`] signs its
+//! state, [`verify`] checks all of it.
+//!
 //! To record something new: a kind in `domain::audit::EventKind`, and in the use case, before its `commit`,
 //! `audit::record(&mut tx, &By::user(caller, id), &Event::new(kind).user(id))`.
+
+pub mod chain;
+pub mod checkpoint;
+mod erasure;
+mod retention;
+mod search;
+pub mod verify;
+
+pub use search::{EventRow, Filter, Place, export, search};
 
 use domain::audit::{Actor, Event, Fields, SALT_LENGTH};
 use domain::time::Timestamp;
 use domain::user::UserId;
 use store::Tx;
 
-use crate::Caller;
 use crate::error::Result;
+use crate::{App, Caller};
 
 /// Who did something, when, and from where.
 #[derive(Clone, Debug)]
@@ -88,4 +100,16 @@ pub fn record(tx: &mut Tx, by: &By<'_>, event: &Event) -> Result<()> {
         detail: detail.as_deref(),
     };
     Ok(store::audit::record(tx, &salt, &row)?)
+}
+
+/// What the worker does every second: rows get their places, and when it is time the state is signed.
+pub(crate) async fn keep(app: &App, now: Timestamp) -> Result<()> {
+    chain::chain(app).await?;
+    checkpoint::make_due(app, now).await
+}
+
+/// What the worker does every minute: erases the rows of deleted users and removes the oldest ones, in small steps.
+pub(crate) async fn tidy(app: &App, now: Timestamp) -> Result<()> {
+    erasure::erase(app, now).await?;
+    retention::purge(app, now).await
 }

@@ -213,6 +213,7 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
+    store::audit::request_erasure(&mut tx, id, now).await?;
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
     audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDeleted).user(id))?;
     commit_change(app, tx, now, what).await?;

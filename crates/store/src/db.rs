@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::time::Timestamp;
 
 use crate::error::chain;
+use crate::param::Seen;
 use crate::postgres::{self, Access, Listener, PostgresOptions, Transaction};
 use crate::sqlite::{Engine, Lease, Reader};
 use crate::{Error, Param, Result, Row, meta};
@@ -321,6 +322,29 @@ impl Tx {
             Inner::SqliteWrite(lease) => lease.query(sql, params),
             Inner::SqliteRead(reader) => reader.query(sql, params),
             Inner::Postgres(transaction) => transaction.query(sql, params).await,
+        };
+        self.note(result)
+    }
+
+    /// Shows every row of a statement to `look` without keeping it, and where the database is in this process without
+    /// copying it. For statements that read many rows; every caller has a LIMIT.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub(crate) async fn visit(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        look: &mut (dyn FnMut(&Seen<'_>) + Send),
+    ) -> Result<()> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.visit(sql, params, look),
+            Inner::SqliteRead(reader) => reader.visit(sql, params, look),
+            Inner::Postgres(transaction) => {
+                let rows = transaction.query(sql, params).await;
+                rows.map(|rows| rows.iter().for_each(|row| look(&Seen::Kept(row))))
+            }
         };
         self.note(result)
     }

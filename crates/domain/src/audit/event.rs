@@ -45,8 +45,6 @@ pub enum EventKind {
     ImportApplied,
     /// A backup was put in the place of the database.
     DatabaseRestored,
-    /// The oldest rows of the trail were removed, as `AUDIT_RETENTION` says.
-    AuditPurged,
 }
 
 impl EventKind {
@@ -70,7 +68,6 @@ impl EventKind {
         Self::KeyDropped,
         Self::ImportApplied,
         Self::DatabaseRestored,
-        Self::AuditPurged,
     ];
 
     /// Its name, as it is stored.
@@ -95,7 +92,6 @@ impl EventKind {
             Self::KeyDropped => "key.dropped",
             Self::ImportApplied => "import.applied",
             Self::DatabaseRestored => "database.restored",
-            Self::AuditPurged => "audit.purged",
         }
     }
 

@@ -37,12 +37,12 @@ CREATE TABLE audit_events (
     hash       BYTEA NOT NULL,                         -- SHA-256 of the hash before, the position and the commitment
     erased_at  BIGINT
 );
-CREATE INDEX audit_events_at ON audit_events (at);
-CREATE INDEX audit_events_kind ON audit_events (kind, position);
-CREATE INDEX audit_events_user ON audit_events (user_id, position);
+CREATE INDEX audit_events_at ON audit_events (at, position);
+CREATE INDEX audit_events_kind ON audit_events (kind, at, position);
+CREATE INDEX audit_events_user ON audit_events (user_id, at, position);
 CREATE INDEX audit_events_actor ON audit_events (actor_id) WHERE actor_id IS NOT NULL;
 
--- One row: the end of the chain, and where it begins since the oldest rows were removed.
+-- One row, once there is anything: the end of the chain, and where it begins since the oldest rows were removed.
 CREATE TABLE audit_head (
     id              BIGINT PRIMARY KEY NOT NULL,
     position        BIGINT NOT NULL,                   -- of the last row
@@ -50,7 +50,6 @@ CREATE TABLE audit_head (
     purged_position BIGINT NOT NULL,                   -- of the last row that was removed
     purged_hash     BYTEA NOT NULL
 );
-INSERT INTO audit_head (id, position, hash, purged_position, purged_hash) VALUES (1, 0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'));
 
 -- Signed statements about the chain; they are logged too, and worth most where they are kept elsewhere.
 CREATE TABLE audit_checkpoints (
