@@ -38,6 +38,8 @@ pub(crate) enum Command {
     /// Manage groups and who is in them
     #[command(subcommand)]
     Group(Group),
+    /// Make a token that makes the first administrator at /admin/api/bootstrap/, once and for a short time
+    BootstrapToken(BootstrapToken),
     /// Manage the public keys that sign tokens, now or later; running servers follow within REVOCATION_BOUND
     #[command(subcommand)]
     Key(Key),
@@ -263,6 +265,16 @@ pub(crate) struct GroupMember {
     /// The name or the id of the account
     #[arg(value_name = "NAME|ID")]
     pub(crate) user: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BootstrapToken {
+    /// For how many minutes it is good
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) minutes: u32,
+    /// Print JSON: {"token": .., "expires_at": ..}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -18,7 +18,7 @@ use domain::password::{PasswordPolicy, PolicyChecks};
 use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
-use service::settings::{KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
+use service::settings::{AdminSettings, KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
 use service::{App, Parts};
 use store::copy::{self, Standing};
 use store::{Db, PostgresOptions, SqliteOptions, meta, migrate};
@@ -224,6 +224,7 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
         revocation_bound: config.revocation_bound,
         feed_notify: config.feed_notify,
         feed_max_staleness: config.feed_max_staleness,
+        admin: AdminSettings { fresh_login: config.admin.fresh_login },
     })
 }
 

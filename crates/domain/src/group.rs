@@ -95,6 +95,11 @@ impl Permissions {
         Self { all: user.is_active() && user.is_superuser, names }
     }
 
+    /// These and no others.
+    pub fn named(names: impl IntoIterator<Item = String>) -> Self {
+        Self { all: false, names: names.into_iter().collect() }
+    }
+
     /// Whether the user has this permission.
     pub fn allows(&self, name: &str) -> bool {
         self.all || self.names.contains(name)

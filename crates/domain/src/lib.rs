@@ -20,6 +20,7 @@
 //! the id of the requirement, stand beside it.
 #![warn(missing_docs)]
 
+pub mod admin;
 pub mod audit;
 pub mod field;
 pub mod group;

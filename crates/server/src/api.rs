@@ -1,6 +1,7 @@
 //! The handlers: take the request apart, call one use case, shape the answer. Types of requests and answers stand beside
 //! their handler; the OpenAPI document is made from them.
 
+pub(crate) mod admin;
 pub(crate) mod docs;
 pub(crate) mod forward_auth;
 pub(crate) mod health;

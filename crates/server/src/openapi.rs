@@ -26,6 +26,30 @@ use crate::api;
         api::revoke::revoke,
         api::forward_auth::forward_auth,
         api::status_list::status_list,
+        api::admin::user::list,
+        api::admin::user::create,
+        api::admin::user::get,
+        api::admin::user::delete,
+        api::admin::user::disable,
+        api::admin::user::enable,
+        api::admin::role::give,
+        api::admin::role::take,
+        api::admin::session::list,
+        api::admin::session::end_all,
+        api::admin::session::end,
+        api::admin::member::list,
+        api::admin::member::add,
+        api::admin::member::remove,
+        api::admin::group::list,
+        api::admin::group::create,
+        api::admin::group::get,
+        api::admin::group::delete,
+        api::admin::group::give,
+        api::admin::group::take,
+        api::admin::key::list,
+        api::admin::key::rotate,
+        api::admin::event::list,
+        api::admin::bootstrap::bootstrap,
         api::well_known::jwks,
         api::well_known::openid_configuration,
         api::health::healthz,
@@ -36,6 +60,7 @@ use crate::api;
         (name = "tokens", description = "Proof of a login, for other services"),
         (name = "sessions", description = "Logins, seen and ended by their owner"),
         (name = "services", description = "For the other services and for reverse proxies"),
+        (name = "admin", description = "For administrators, where ADMIN_API is on"),
         (name = "operation", description = "For those who run the service"),
     ),
     modifiers(&Credentials)
@@ -60,4 +85,12 @@ impl Modify for Credentials {
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
+}
+
+/// The document of a service without the routes of administrators.
+#[must_use]
+pub(crate) fn document_without_admin() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.paths.paths.retain(|path, _| !path.starts_with("/admin/"));
+    document
 }

@@ -3,13 +3,13 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use http::{Method, Request};
 use service::App;
 use tower::Service;
 
 use crate::api::{
-    docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, status_list,
+    admin, docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, status_list,
     verify, well_known,
 };
 use crate::edge::{Context, Edge};
@@ -33,6 +33,22 @@ pub(crate) enum Route {
     Revoke,
     ForwardAuth,
     StatusList,
+    AdminUsers,
+    AdminUser,
+    AdminDisable,
+    AdminEnable,
+    AdminRole,
+    AdminSessions,
+    AdminSession,
+    AdminMemberships,
+    AdminMembership,
+    AdminGroups,
+    AdminGroup,
+    AdminPermission,
+    AdminKeys,
+    AdminRotate,
+    AdminAudit,
+    AdminBootstrap,
     Jwks,
     OpenIdConfiguration,
     Healthz,
@@ -43,7 +59,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -56,6 +72,22 @@ impl Route {
         Self::Revoke,
         Self::ForwardAuth,
         Self::StatusList,
+        Self::AdminUsers,
+        Self::AdminUser,
+        Self::AdminDisable,
+        Self::AdminEnable,
+        Self::AdminRole,
+        Self::AdminSessions,
+        Self::AdminSession,
+        Self::AdminMemberships,
+        Self::AdminMembership,
+        Self::AdminGroups,
+        Self::AdminGroup,
+        Self::AdminPermission,
+        Self::AdminKeys,
+        Self::AdminRotate,
+        Self::AdminAudit,
+        Self::AdminBootstrap,
         Self::Jwks,
         Self::OpenIdConfiguration,
         Self::Healthz,
@@ -84,6 +116,22 @@ impl Route {
                 &["/forward-auth", "/forward-auth/", "/auth/forward-auth", "/auth/forward-auth/"]
             }
             Self::StatusList => &["/status-lists/{list}", "/auth/status-lists/{list}"],
+            Self::AdminUsers => &["/admin/api/users/", "/admin/api/users", "/auth/admin/api/users/", "/auth/admin/api/users"],
+            Self::AdminUser => &["/admin/api/users/{id}/", "/admin/api/users/{id}", "/auth/admin/api/users/{id}/", "/auth/admin/api/users/{id}"],
+            Self::AdminDisable => &["/admin/api/users/{id}/disable/", "/admin/api/users/{id}/disable", "/auth/admin/api/users/{id}/disable/", "/auth/admin/api/users/{id}/disable"],
+            Self::AdminEnable => &["/admin/api/users/{id}/enable/", "/admin/api/users/{id}/enable", "/auth/admin/api/users/{id}/enable/", "/auth/admin/api/users/{id}/enable"],
+            Self::AdminRole => &["/admin/api/users/{id}/roles/{role}/", "/admin/api/users/{id}/roles/{role}", "/auth/admin/api/users/{id}/roles/{role}/", "/auth/admin/api/users/{id}/roles/{role}"],
+            Self::AdminSessions => &["/admin/api/users/{id}/sessions/", "/admin/api/users/{id}/sessions", "/auth/admin/api/users/{id}/sessions/", "/auth/admin/api/users/{id}/sessions"],
+            Self::AdminSession => &["/admin/api/users/{id}/sessions/{session}/", "/admin/api/users/{id}/sessions/{session}", "/auth/admin/api/users/{id}/sessions/{session}/", "/auth/admin/api/users/{id}/sessions/{session}"],
+            Self::AdminMemberships => &["/admin/api/users/{id}/groups/", "/admin/api/users/{id}/groups", "/auth/admin/api/users/{id}/groups/", "/auth/admin/api/users/{id}/groups"],
+            Self::AdminMembership => &["/admin/api/users/{id}/groups/{group}/", "/admin/api/users/{id}/groups/{group}", "/auth/admin/api/users/{id}/groups/{group}/", "/auth/admin/api/users/{id}/groups/{group}"],
+            Self::AdminGroups => &["/admin/api/groups/", "/admin/api/groups", "/auth/admin/api/groups/", "/auth/admin/api/groups"],
+            Self::AdminGroup => &["/admin/api/groups/{id}/", "/admin/api/groups/{id}", "/auth/admin/api/groups/{id}/", "/auth/admin/api/groups/{id}"],
+            Self::AdminPermission => &["/admin/api/groups/{id}/permissions/{permission}/", "/admin/api/groups/{id}/permissions/{permission}", "/auth/admin/api/groups/{id}/permissions/{permission}/", "/auth/admin/api/groups/{id}/permissions/{permission}"],
+            Self::AdminKeys => &["/admin/api/keys/", "/admin/api/keys", "/auth/admin/api/keys/", "/auth/admin/api/keys"],
+            Self::AdminRotate => &["/admin/api/keys/rotate/", "/admin/api/keys/rotate", "/auth/admin/api/keys/rotate/", "/auth/admin/api/keys/rotate"],
+            Self::AdminAudit => &["/admin/api/audit/", "/admin/api/audit", "/auth/admin/api/audit/", "/auth/admin/api/audit"],
+            Self::AdminBootstrap => &["/admin/api/bootstrap/", "/admin/api/bootstrap", "/auth/admin/api/bootstrap/", "/auth/admin/api/bootstrap"],
             Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
             Self::OpenIdConfiguration => {
                 &["/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"]
@@ -156,6 +204,9 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     others = at(others, Route::StatusList, get(status_list::status_list));
     others = at(others, Route::Jwks, get(well_known::jwks));
     others = at(others, Route::OpenIdConfiguration, get(well_known::openid_configuration));
+    if settings.admin {
+        others = administration(others);
+    }
     others = at(others, Route::Healthz, get(health::healthz));
     others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {
@@ -166,6 +217,26 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     }
     let others = others.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
     Edge::new(Routes { others: others.with_state(api.clone()), api: Some(api) }, settings)
+}
+
+/// The routes of administrators.
+fn administration(mut routes: Router<Api>) -> Router<Api> {
+    routes = at(routes, Route::AdminUsers, get(admin::user::list).post(admin::user::create));
+    routes = at(routes, Route::AdminUser, get(admin::user::get).delete(admin::user::delete));
+    routes = at(routes, Route::AdminDisable, post(admin::user::disable));
+    routes = at(routes, Route::AdminEnable, post(admin::user::enable));
+    routes = at(routes, Route::AdminRole, put(admin::role::give).delete(admin::role::take));
+    routes = at(routes, Route::AdminSessions, get(admin::session::list).delete(admin::session::end_all));
+    routes = at(routes, Route::AdminSession, delete(admin::session::end));
+    routes = at(routes, Route::AdminMemberships, get(admin::member::list));
+    routes = at(routes, Route::AdminMembership, put(admin::member::add).delete(admin::member::remove));
+    routes = at(routes, Route::AdminGroups, get(admin::group::list).post(admin::group::create));
+    routes = at(routes, Route::AdminGroup, get(admin::group::get).delete(admin::group::delete));
+    routes = at(routes, Route::AdminPermission, put(admin::group::give).delete(admin::group::take));
+    routes = at(routes, Route::AdminKeys, get(admin::key::list));
+    routes = at(routes, Route::AdminRotate, post(admin::key::rotate));
+    routes = at(routes, Route::AdminAudit, get(admin::event::list));
+    at(routes, Route::AdminBootstrap, post(admin::bootstrap::bootstrap))
 }
 
 /// Where requests are answered. The routes of the API document are fixed paths that take every method, so they need no

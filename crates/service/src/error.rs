@@ -32,6 +32,8 @@ pub enum Kind {
     TokenInvalid,
     /// The token in the Authorization header is not good; the fault is the one of its check.
     BearerInvalid(Cow<'static, str>),
+    /// Whoever asks may not do that.
+    Forbidden,
     /// There is no such thing.
     NotFound,
     /// It clashes with what there is.
@@ -87,6 +89,25 @@ impl Error {
     pub fn bearer(fault: TokenFault) -> Self {
         let detail = "Given token not valid for any token type";
         Self::new(Kind::BearerInvalid(fault.message()), TOKEN_NOT_VALID, detail)
+    }
+
+    /// Whoever asks may not do that; the words are Django REST framework's.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        let detail = "You do not have permission to perform this action.";
+        Self::new(Kind::Forbidden, "permission_denied", detail)
+    }
+
+    /// It concerns rights that whoever asks does not have.
+    #[must_use]
+    pub fn beyond() -> Self {
+        Self::new(Kind::Forbidden, "beyond_own_rights", "That takes rights which you do not have.")
+    }
+
+    /// It takes a login that is not long ago.
+    #[must_use]
+    pub fn login_not_fresh() -> Self {
+        Self::new(Kind::Forbidden, "login_not_fresh", "Log in again to do this.")
     }
 
     /// There is no such thing.

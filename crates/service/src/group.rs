@@ -1,10 +1,13 @@
 //! Groups, as an operator handles them, and what a user may by them.
 
+use domain::audit::{Event, EventKind};
 use domain::field::FieldErrors;
 use domain::group::{Group, GroupId, GroupName, Permissions};
 use domain::user::{User, UserId};
+use store::Tx;
 use store::change::What;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::{App, retry, user};
 
@@ -42,23 +45,34 @@ pub async fn find(app: &App, name: &str) -> Result<Group> {
 /// # Errors
 /// [`crate::Kind::Invalid`] for a name that cannot be one or is taken.
 pub async fn create(app: &App, name: &str) -> Result<Group> {
-    let faulty = |messages| Error::invalid(FieldErrors::of("name", messages));
-    let name = GroupName::parse(name).map_err(faulty)?;
+    let name = GroupName::parse(name);
+    let name = name.map_err(|messages| Error::invalid(FieldErrors::of("name", messages)))?;
     let mut turn = 0;
     loop {
         let done = try_to_create(app, &name).await;
         if !retry::again(&done, &mut turn).await {
-            let id = done?.ok_or_else(|| faulty(vec!["group with this name already exists.".into()]))?;
+            let id = done?.ok_or_else(name_taken)?;
             return Ok(Group { id, name });
         }
     }
 }
 
 async fn try_to_create(app: &App, name: &GroupName) -> Result<Option<GroupId>> {
-    let mut tx = app.db.begin().await?;
-    let id = store::group::insert(&mut tx, name).await?;
+    let (tx, now) = user::begin(app).await?;
+    create_in(tx, &By::operator(now), name).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it; nothing when the name is taken.
+pub(crate) async fn create_in(mut tx: Tx, by: &By<'_>, name: &GroupName) -> Result<Option<GroupId>> {
+    let Some(id) = store::group::insert(&mut tx, name).await? else { return Ok(None) };
+    audit::record(&mut tx, by, &Event::new(EventKind::GroupCreated).detail("group", id.get()))?;
     tx.commit().await?;
-    Ok(id)
+    Ok(Some(id))
+}
+
+/// In Django's words.
+pub(crate) fn name_taken() -> Error {
+    Error::invalid(FieldErrors::of("name", vec!["group with this name already exists.".into()]))
 }
 
 /// Deletes a group; its members lose what it gave. Answers whether there was one.
@@ -76,10 +90,18 @@ pub async fn delete(app: &App, id: GroupId) -> Result<bool> {
 }
 
 async fn try_to_delete(app: &App, id: GroupId) -> Result<bool> {
-    let mut tx = app.db.begin().await?;
-    let deleted = store::group::delete(&mut tx, id).await?;
+    let (tx, now) = user::begin(app).await?;
+    delete_in(tx, &By::operator(now), id).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn delete_in(mut tx: Tx, by: &By<'_>, id: GroupId) -> Result<bool> {
+    if !store::group::delete(&mut tx, id).await? {
+        return Ok(false);
+    }
+    audit::record(&mut tx, by, &Event::new(EventKind::GroupDeleted).detail("group", id.get()))?;
     tx.commit().await?;
-    Ok(deleted)
+    Ok(true)
 }
 
 /// Adds a user to a group. Answers whether that changed anything.
@@ -108,23 +130,36 @@ async fn change(app: &App, group: GroupId, user: UserId, member: bool) -> Result
     }
 }
 
-/// The change goes through the feed: what replicas keep in memory of the user is read again.
 async fn try_to_change(app: &App, group: GroupId, id: UserId, member: bool) -> Result<bool> {
-    let (mut tx, now) = user::begin(app).await?;
+    let (tx, now) = user::begin(app).await?;
+    change_in(app, tx, &By::operator(now), group, id, member).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it. The change goes through the feed: what replicas keep in
+/// memory of the user is read again.
+pub(crate) async fn change_in(
+    app: &App,
+    mut tx: Tx,
+    by: &By<'_>,
+    group: GroupId,
+    id: UserId,
+    member: bool,
+) -> Result<bool> {
     let account = store::user::find(&mut tx, id).await?;
     let account = account.ok_or_else(|| Error::not_found(format!("There is no account with id {id}.")))?;
-    let done = if member {
-        store::group::add_user(&mut tx, id, group).await
+    let (done, kind) = if member {
+        (store::group::add_user(&mut tx, id, group).await, EventKind::GroupMemberAdded)
     } else {
-        store::group::remove_user(&mut tx, id, group).await
+        (store::group::remove_user(&mut tx, id, group).await, EventKind::GroupMemberRemoved)
     };
     let changed = match done {
         Err(store::Error::Constraint(_)) => return Err(Error::not_found("There is no such group.")),
         other => other?,
     };
     if changed {
+        audit::record(&mut tx, by, &Event::new(kind).user(id).detail("group", group.get()))?;
         let what = What::User { id, epoch: account.epoch, active: account.is_active() };
-        user::commit_change(app, tx, now, what).await?;
+        user::commit_change(app, tx, by.at(), what).await?;
     }
     Ok(changed)
 }

@@ -8,11 +8,13 @@
 //! one public function that takes [`App`], [`Caller`] and its input.
 #![warn(missing_docs)]
 
+pub mod admin;
 mod app;
 pub mod audit;
 mod caller;
 pub mod clock;
 pub mod credential;
+pub mod cursor;
 mod error;
 pub mod feed;
 pub mod forward_auth;

@@ -4,6 +4,7 @@ use domain::audit::{Actor, Event, EventKind};
 use domain::session::SessionId;
 use domain::token::{Claims, TokenType};
 use domain::user::UserId;
+use store::Tx;
 use store::change::What;
 
 use crate::audit::{self, By};
@@ -104,12 +105,8 @@ pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId
 /// # Errors
 /// [`crate::Kind::NotFound`]; [`crate::Kind::Unavailable`].
 async fn end_all(app: &App, caller: &Caller, id: UserId) -> Result<()> {
-    let (mut tx, now) = user::begin(app).await?;
-    let ended = store::user::end_sessions(&mut tx, id, now).await?;
-    let (epoch, active) = ended.ok_or_else(|| Error::not_found("There is no such account."))?;
-    let event = Event::new(EventKind::SessionsEndedAll).user(id);
-    audit::record(&mut tx, &By::user(caller, id), &event)?;
-    user::commit_change(app, tx, now, What::User { id, epoch, active }).await?;
+    let tx = app.db.begin().await?;
+    end_all_in(app, tx, &By::user(caller, id), id).await?;
     tracing::info!(
         event = "logged_out_everywhere",
         user.id = %id,
@@ -117,4 +114,13 @@ async fn end_all(app: &App, caller: &Caller, id: UserId) -> Result<()> {
         "all sessions were ended by their owner"
     );
     Ok(())
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn end_all_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<()> {
+    let now = by.at();
+    let ended = store::user::end_sessions(&mut tx, id, now).await?;
+    let (epoch, active) = ended.ok_or_else(|| Error::not_found("There is no such account."))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::SessionsEndedAll).user(id))?;
+    user::commit_change(app, tx, now, What::User { id, epoch, active }).await
 }

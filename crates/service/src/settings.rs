@@ -35,6 +35,8 @@ pub struct Settings {
     pub feed_notify: bool,
     /// Beyond this age of the feed no access token is judged.
     pub feed_max_staleness: Duration,
+    /// What administrators may do.
+    pub admin: AdminSettings,
     /// The audit trail.
     pub audit: AuditSettings,
 }
@@ -84,6 +86,19 @@ pub struct StatusSettings {
     pub public_url: String,
     /// How long others may keep a list: so late they hear of a session's end.
     pub ttl: Duration,
+}
+
+/// What administrators may do.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// Administrators change things within this time of their login; after it they log in again.
+    pub fresh_login: Duration,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { fresh_login: Duration::from_secs(60 * 60) }
+    }
 }
 
 /// Which keys sign and check tokens.
@@ -167,6 +182,7 @@ impl Default for Settings {
             services: Vec::new(),
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),
+            admin: AdminSettings::default(),
             audit: AuditSettings::default(),
         }
     }

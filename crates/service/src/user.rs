@@ -34,6 +34,45 @@ pub struct NewUser {
 /// # Errors
 /// [`crate::Kind::Invalid`] with the faulty fields.
 pub async fn create(app: &App, new: NewUser) -> Result<User> {
+    let ready = prepare(app, new).await?;
+    let row = ready.row(app.clock.now());
+    let by = By::operator(row.created_at);
+    let id = store_new(app, &by, EventKind::UserCreated, &row).await?;
+    Ok(row.into_user(id))
+}
+
+/// An account that may be stored: its fields are good and its password is hashed.
+pub(crate) struct Ready {
+    username: Username,
+    email: EmailAddress,
+    hash: String,
+    scheme: String,
+    is_superuser: bool,
+    is_staff: bool,
+}
+
+impl Ready {
+    /// Its row at `now`.
+    pub(crate) fn row(&self, now: Timestamp) -> store::user::NewUser<'_> {
+        store::user::NewUser {
+            id: None,
+            username: &self.username,
+            claims_key: true,
+            email: &self.email,
+            first_name: "",
+            last_name: "",
+            password: NewPassword { hash: &self.hash, scheme: &self.scheme, trims: false },
+            is_staff: self.is_staff,
+            is_superuser: self.is_superuser,
+            created_at: now,
+            last_login_at: None,
+            disabled_at: None,
+        }
+    }
+}
+
+/// Checks the fields of a new account and hashes its password.
+pub(crate) async fn prepare(app: &App, new: NewUser) -> Result<Ready> {
     let mut errors = FieldErrors::default();
     let username = errors.take("username", Username::parse(&new.username));
     let email = errors.take("email", EmailAddress::parse(&new.email));
@@ -42,30 +81,18 @@ pub async fn create(app: &App, new: NewUser) -> Result<User> {
     let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
         return Err(Error::invalid(errors));
     };
-    let hash = hash(app, &new.password).await?;
-    let row = store::user::NewUser {
-        id: None,
-        username: &username,
-        claims_key: true,
-        email: &email,
-        first_name: "",
-        last_name: "",
-        password: NewPassword { hash: &hash, scheme: &crypto::password::scheme_of(&hash), trims: false },
-        is_staff: new.is_staff,
-        is_superuser: new.is_superuser,
-        created_at: app.clock.now(),
-        last_login_at: None,
-        disabled_at: None,
-    };
     let mut tx = app.db.read().await?;
     if store::user::name_taken(&mut tx, &username).await? {
-        errors.push("username", vec![NAME_TAKEN.into()]);
-        return Err(Error::invalid(errors));
+        return Err(name_taken());
     }
     drop(tx);
-    let by = By::operator(row.created_at);
-    let id = store_new(app, &by, EventKind::UserCreated, &row).await?;
-    Ok(row.into_user(id))
+    let hash = hash(app, &new.password).await?;
+    let scheme = crypto::password::scheme_of(&hash);
+    Ok(Ready { username, email, hash, scheme, is_superuser: new.is_superuser, is_staff: new.is_staff })
+}
+
+pub(crate) fn name_taken() -> Error {
+    Error::invalid(FieldErrors::of("username", vec![NAME_TAKEN.into()]))
 }
 
 /// At most `limit` accounts with ids above `after`, by id.
@@ -126,9 +153,15 @@ pub async fn disable(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
+    let (tx, now) = begin(app).await?;
+    disable_in(app, tx, &By::operator(now), id).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn disable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
+    let now = by.at();
     let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDisabled).user(id))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::UserDisabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
     Ok(true)
@@ -149,9 +182,15 @@ pub async fn enable(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_enable(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
+    let (tx, now) = begin(app).await?;
+    enable_in(app, tx, &By::operator(now), id).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn enable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
+    let now = by.at();
     let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserEnabled).user(id))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::UserEnabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "user_enabled", user.id = %id, "account enabled");
     Ok(true)
@@ -211,11 +250,17 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
+    let (tx, now) = begin(app).await?;
+    delete_in(app, tx, &By::operator(now), id).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn delete_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
+    let now = by.at();
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
     store::audit::request_erasure(&mut tx, id, now).await?;
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDeleted).user(id))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::UserDeleted).user(id))?;
     commit_change(app, tx, now, what).await?;
     tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
     Ok(true)

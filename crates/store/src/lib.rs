@@ -4,8 +4,8 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`audit`], [`user`], [`group`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`meta`],
-//!   [`refused_token`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
+//! * one file a noun: [`audit`], [`user`], [`group`], [`group_permission`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`meta`],
+//!   [`refused_token`], [`role`], [`signing_key`], [`status_list`], [`unknown_name`], [`user_search`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
@@ -24,6 +24,7 @@ pub mod copy;
 mod db;
 mod error;
 pub mod group;
+pub mod group_permission;
 pub mod imported_group;
 pub mod imported_user;
 pub mod meta;
@@ -31,12 +32,14 @@ pub mod migrate;
 mod param;
 mod postgres;
 pub mod refused_token;
+pub mod role;
 pub mod session;
 pub mod signing_key;
 mod sqlite;
 pub mod status_list;
 pub mod unknown_name;
 pub mod user;
+pub mod user_search;
 
 pub use db::{Announcements, Db, DbStats, Dialect, SqliteOptions, Tx, prepare_all};
 pub use error::{Cause, Error, Result};

@@ -70,6 +70,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0008_groups.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 9,
+        name: "administration",
+        sql: include_str!("../migrations/sqlite/0009_administration.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const POSTGRES: &[Migration] = &[
@@ -107,6 +113,12 @@ const POSTGRES: &[Migration] = &[
         version: 8,
         name: "groups",
         sql: include_str!("../migrations/postgres/0008_groups.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 9,
+        name: "administration",
+        sql: include_str!("../migrations/postgres/0009_administration.sql"),
         compatible_from: 1,
     },
 ];

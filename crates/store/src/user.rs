@@ -285,7 +285,7 @@ pub(crate) fn read_epoch(value: i64) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::Corrupt(format!("{value} is no epoch").into()))
 }
 
-fn read(row: &Row) -> Result<User> {
+pub(crate) fn read(row: &Row) -> Result<User> {
     Ok(User {
         id: UserId::new(row.int(0)?),
         username: Username::from_stored(row.text(1)?.to_owned()),

@@ -1,6 +1,7 @@
 //! One file a command; each has a `run`.
 
 mod backup;
+mod bootstrap;
 mod breached;
 mod config;
 mod copy;
@@ -37,6 +38,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
         Command::Group(command) => group::run(&inputs, command),
+        Command::BootstrapToken(args) => bootstrap::run(&inputs, &args),
         Command::Key(command) => key::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),

@@ -125,6 +125,7 @@ fn settings(config: &Config) -> ServerSettings {
         },
         trusted_proxies: config.trusted_proxies.clone(),
         docs: config.docs,
+        admin: config.admin.is_on,
         forward_auth_cookie: config.services.cookie.clone(),
         loopback_hosts_only: config.mode == Mode::Dev,
         ..ServerSettings::default()

@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) origins: Origins,
     pub(crate) docs: bool,
+    pub(crate) admin: Admin,
     pub(crate) services: Services,
     pub(crate) log: Log,
     pub(crate) hash: Hash,
@@ -88,6 +89,15 @@ pub(crate) struct Passwords {
     pub(crate) breached: Option<PathBuf>,
 }
 
+/// What administrators may do.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// Whether their routes are there.
+    pub(crate) is_on: bool,
+    /// How long a login lets them change things.
+    pub(crate) fresh_login: Duration,
+}
+
 /// The worker threads for hashing.
 #[derive(Debug)]
 pub(crate) struct Hash {
@@ -125,6 +135,10 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         origins: reader.origins("CORS_ALLOWED_ORIGINS"),
         docs: reader.switch("DOCS"),
+        admin: Admin {
+            is_on: reader.switch("ADMIN_API"),
+            fresh_login: reader.duration("ADMIN_FRESH_AUTH"),
+        },
         services: services::settle(reader),
         log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },
         hash: Hash {

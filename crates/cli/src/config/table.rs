@@ -414,6 +414,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         ("on", "off"),
         "Whether /openapi.json and the API documentation at /docs are served.",
     ),
+    split(
+        "ADMIN_API",
+        Kind::Switch,
+        ("on", "off"),
+        "Whether the routes of administrators, below /admin/api/, are there. They take an account that is staff or superuser, and \
+         the permissions of each route.",
+    ),
+    row(
+        "ADMIN_FRESH_AUTH",
+        duration(MINUTE, days(30)),
+        "1h",
+        "Administrators change things within this time of their login; after it they log in again. They read as long as their \
+         session lasts.",
+    ),
     row(
         "PUBLIC_URL",
         Kind::Text,

@@ -41,6 +41,24 @@ pub enum EventKind {
     KeyRotated,
     /// A signing key was dropped.
     KeyDropped,
+    /// An account was made staff or superuser.
+    RoleGranted,
+    /// An account is staff or superuser no longer.
+    RoleTaken,
+    /// A group was made.
+    GroupCreated,
+    /// A group was deleted.
+    GroupDeleted,
+    /// An account was put into a group.
+    GroupMemberAdded,
+    /// An account was taken out of a group.
+    GroupMemberRemoved,
+    /// A group was given a permission.
+    PermissionGranted,
+    /// A permission was taken from a group.
+    PermissionTaken,
+    /// An operator has made the token that makes the first administrator.
+    BootstrapTokenMade,
     /// A batch of another system's users was taken in.
     ImportApplied,
     /// A backup was put in the place of the database.
@@ -66,6 +84,15 @@ impl EventKind {
         Self::KeyMade,
         Self::KeyRotated,
         Self::KeyDropped,
+        Self::RoleGranted,
+        Self::RoleTaken,
+        Self::GroupCreated,
+        Self::GroupDeleted,
+        Self::GroupMemberAdded,
+        Self::GroupMemberRemoved,
+        Self::PermissionGranted,
+        Self::PermissionTaken,
+        Self::BootstrapTokenMade,
         Self::ImportApplied,
         Self::DatabaseRestored,
     ];
@@ -90,6 +117,15 @@ impl EventKind {
             Self::KeyMade => "key.made",
             Self::KeyRotated => "key.rotated",
             Self::KeyDropped => "key.dropped",
+            Self::RoleGranted => "role.granted",
+            Self::RoleTaken => "role.taken",
+            Self::GroupCreated => "group.created",
+            Self::GroupDeleted => "group.deleted",
+            Self::GroupMemberAdded => "group.member_added",
+            Self::GroupMemberRemoved => "group.member_removed",
+            Self::PermissionGranted => "permission.granted",
+            Self::PermissionTaken => "permission.taken",
+            Self::BootstrapTokenMade => "bootstrap.token_made",
             Self::ImportApplied => "import.applied",
             Self::DatabaseRestored => "database.restored",
         }

@@ -5,8 +5,7 @@ use domain::session::{Session, SessionId};
 use domain::time::Timestamp;
 use http::StatusCode;
 use serde::Serialize;
-use service::session::Place;
-use service::verify::Identity;
+use service::session::{Page, Place};
 use utoipa::ToSchema;
 
 use super::time;
@@ -67,8 +66,7 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
     let [after] = call.query(["after"])?;
     let after = after.map(|text| read_place(&text)).transpose()?;
     let page = service::session::list(&api.app, &call.caller, who, after).await?;
-    let sessions = page.sessions.iter().map(|session| item(session, who)).collect();
-    Ok(Answer::json(StatusCode::OK, &SessionList { sessions, next: page.next.map(write_place) }))
+    Ok(Answer::json(StatusCode::OK, &shape_page(&page, who.session)))
 }
 
 /// Ends a session of the user: its refresh token at once, its access tokens at once here, and elsewhere within the revocation
@@ -97,7 +95,13 @@ pub(crate) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn item(session: &Session, who: Identity) -> Item {
+/// A page, as one of its sessions sees it.
+pub(super) fn shape_page(page: &Page, current: Option<SessionId>) -> SessionList {
+    let sessions = page.sessions.iter().map(|session| item(session, current)).collect();
+    SessionList { sessions, next: page.next.map(write_place) }
+}
+
+fn item(session: &Session, current: Option<SessionId>) -> Item {
     Item {
         id: session.id.to_string(),
         created_at: time::rfc3339(session.created_at),
@@ -105,7 +109,7 @@ fn item(session: &Session, who: Identity) -> Item {
         expires_at: time::rfc3339(session.idle_expires_at.min(session.expires_at)),
         address: session.address.clone(),
         user_agent: session.user_agent.clone(),
-        current: who.session == Some(session.id),
+        current: current == Some(session.id),
     }
 }
 
@@ -113,7 +117,7 @@ fn write_place(place: Place) -> String {
     format!("{}-{}", place.created_at.micros(), place.id)
 }
 
-fn read_place(text: &str) -> Result<Place, Error> {
+pub(super) fn read_place(text: &str) -> Result<Place, Error> {
     let place = text.split_once('-').and_then(|(micros, id)| {
         let created_at = Timestamp::from_micros(micros.parse().ok()?);
         Some(Place { created_at, id: SessionId::parse(id)? })

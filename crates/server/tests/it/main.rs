@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod addresses;
+mod admin;
 mod answers;
 mod bodies;
 mod cross_origin;

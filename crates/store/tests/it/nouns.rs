@@ -3,8 +3,8 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, audit, change, group, imported_group, imported_user, meta, prepare_all, refused_token, session,
-    signing_key, status_list, unknown_name, user,
+    Error, audit, change, group, group_permission, imported_group, imported_user, meta, prepare_all,
+    refused_token, role, session, signing_key, status_list, unknown_name, user, user_search,
 };
 
 use crate::given::any;
@@ -17,6 +17,9 @@ async fn every_statement_can_be_prepared() {
         ("user", user::STATEMENTS),
         ("audit", audit::STATEMENTS),
         ("group", group::STATEMENTS),
+        ("group_permission", group_permission::STATEMENTS),
+        ("role", role::STATEMENTS),
+        ("user_search", user_search::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
         ("imported_group", imported_group::STATEMENTS),
         ("refused_token", refused_token::STATEMENTS),
@@ -31,6 +34,7 @@ async fn every_statement_can_be_prepared() {
         ("audit", &[], audit::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
         ("group", &[], group::POSTGRES_STATEMENTS),
+        ("user_search", user_search::SQLITE_STATEMENTS, user_search::POSTGRES_STATEMENTS),
         ("unknown_name", &[], unknown_name::POSTGRES_STATEMENTS),
     ];
     for (noun, statements) in nouns {
