@@ -18,7 +18,7 @@ use domain::password::{PasswordPolicy, PolicyChecks};
 use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
-use service::settings::{AdminSettings, KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
+use service::settings::{AdminSettings, ApiKeySettings, KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
 use service::{App, Parts};
 use store::copy::{self, Standing};
 use store::{Db, PostgresOptions, SqliteOptions, meta, migrate};
@@ -225,6 +225,7 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
         feed_notify: config.feed_notify,
         feed_max_staleness: config.feed_max_staleness,
         admin: AdminSettings { fresh_login: config.admin.fresh_login },
+        api_keys: ApiKeySettings { max_lifetime: config.admin.api_key_lifetime },
     })
 }
 

@@ -33,6 +33,12 @@ pub enum Right {
     AddSigningKey,
     /// Read the audit trail.
     ViewAuditEvent,
+    /// See API keys, without their secrets.
+    ViewApiKey,
+    /// Make API keys.
+    AddApiKey,
+    /// Revoke API keys.
+    DeleteApiKey,
 }
 
 impl Right {
@@ -51,6 +57,9 @@ impl Right {
         Self::ViewSigningKey,
         Self::AddSigningKey,
         Self::ViewAuditEvent,
+        Self::ViewApiKey,
+        Self::AddApiKey,
+        Self::DeleteApiKey,
     ];
 
     /// Its name among the permissions.
@@ -70,6 +79,9 @@ impl Right {
             Self::ViewSigningKey => "auth.view_signingkey",
             Self::AddSigningKey => "auth.add_signingkey",
             Self::ViewAuditEvent => "auth.view_auditevent",
+            Self::ViewApiKey => "auth.view_apikey",
+            Self::AddApiKey => "auth.add_apikey",
+            Self::DeleteApiKey => "auth.delete_apikey",
         }
     }
 }

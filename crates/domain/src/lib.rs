@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 pub mod admin;
+pub mod api_key;
 pub mod audit;
 pub mod field;
 pub mod group;

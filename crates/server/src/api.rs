@@ -14,6 +14,7 @@ pub(crate) mod revoke;
 pub(crate) mod session;
 pub(crate) mod status_list;
 mod time;
+pub(crate) mod token;
 pub(crate) mod verify;
 pub(crate) mod well_known;
 

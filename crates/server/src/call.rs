@@ -185,7 +185,8 @@ impl FromRequest<Api> for HeadCall {
 /// Who the token of the Authorization header speaks for. What is wrong with a bad one is not said (TK-13).
 async fn identify(api: &Api, caller: &Caller, headers: &HeaderMap) -> Result<Identity, Error> {
     let token = bearer_token(headers)?.ok_or(Error::NoCredentials)?;
-    service::verify::bearer(&api.app, caller, &token).await.map_err(Error::of_bearer)
+    let who = service::verify::bearer(&api.app, caller, &token).await.map_err(Error::of_bearer)?;
+    if who.by_key { Err(Error::ForLoginsOnly) } else { Ok(who) }
 }
 
 fn caller_of(api: &Api, parts: &mut Parts) -> Result<Caller, Error> {

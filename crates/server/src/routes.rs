@@ -10,7 +10,7 @@ use tower::Service;
 
 use crate::api::{
     admin, docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, status_list,
-    verify, well_known,
+    token, verify, well_known,
 };
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
@@ -49,6 +49,9 @@ pub(crate) enum Route {
     AdminRotate,
     AdminAudit,
     AdminBootstrap,
+    AdminApiKeys,
+    AdminApiKey,
+    Token,
     Jwks,
     OpenIdConfiguration,
     Healthz,
@@ -59,7 +62,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 38] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -88,6 +91,9 @@ impl Route {
         Self::AdminRotate,
         Self::AdminAudit,
         Self::AdminBootstrap,
+        Self::AdminApiKeys,
+        Self::AdminApiKey,
+        Self::Token,
         Self::Jwks,
         Self::OpenIdConfiguration,
         Self::Healthz,
@@ -132,6 +138,9 @@ impl Route {
             Self::AdminRotate => &["/admin/api/keys/rotate/", "/admin/api/keys/rotate", "/auth/admin/api/keys/rotate/", "/auth/admin/api/keys/rotate"],
             Self::AdminAudit => &["/admin/api/audit/", "/admin/api/audit", "/auth/admin/api/audit/", "/auth/admin/api/audit"],
             Self::AdminBootstrap => &["/admin/api/bootstrap/", "/admin/api/bootstrap", "/auth/admin/api/bootstrap/", "/auth/admin/api/bootstrap"],
+            Self::AdminApiKeys => &["/admin/api/api-keys/", "/admin/api/api-keys", "/auth/admin/api/api-keys/", "/auth/admin/api/api-keys"],
+            Self::AdminApiKey => &["/admin/api/api-keys/{id}/", "/admin/api/api-keys/{id}", "/auth/admin/api/api-keys/{id}/", "/auth/admin/api/api-keys/{id}"],
+            Self::Token => &["/token/", "/token", "/auth/token/", "/auth/token"],
             Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
             Self::OpenIdConfiguration => {
                 &["/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"]
@@ -197,6 +206,7 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     others = at(others, Route::LogoutAll, post(logout::logout_all));
     others = at(others, Route::Introspect, post(introspect::introspect));
     others = at(others, Route::Revoke, post(revoke::revoke));
+    others = at(others, Route::Token, post(token::token));
     others = at(others, Route::ForwardAuth, any(forward_auth::forward_auth));
     for path in ["/forward-auth/{*below}", "/auth/forward-auth/{*below}"] {
         others = others.route(path, any(forward_auth::forward_auth));
@@ -236,6 +246,8 @@ fn administration(mut routes: Router<Api>) -> Router<Api> {
     routes = at(routes, Route::AdminKeys, get(admin::key::list));
     routes = at(routes, Route::AdminRotate, post(admin::key::rotate));
     routes = at(routes, Route::AdminAudit, get(admin::event::list));
+    routes = at(routes, Route::AdminApiKeys, get(admin::api_key::list).post(admin::api_key::create));
+    routes = at(routes, Route::AdminApiKey, delete(admin::api_key::revoke));
     at(routes, Route::AdminBootstrap, post(admin::bootstrap::bootstrap))
 }
 

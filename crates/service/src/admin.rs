@@ -2,13 +2,14 @@
 //! not from what a token says (AD-03).
 //!
 //! # Layout
-//! `user`, `session`, `group`, `key`, `event`: one noun each; `bootstrap`: the first administrator.
+//! `user`, `session`, `group`, `key`, `api_key`, `event`: one noun each; `bootstrap`: the first administrator.
 //!
 //! # How to add one
 //! A reading use case begins with [`Administrator::require`]. A changing one begins with `Change::begin`: it waits for
 //! others who change who may what, reads the administrator's rights anew, and wants a fresh login (AD-02). It records what
 //! was done by `change.by`.
 
+pub mod api_key;
 pub mod bootstrap;
 pub mod event;
 pub mod group;

@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod admin;
+pub mod api_key;
 mod app;
 pub mod audit;
 mod caller;

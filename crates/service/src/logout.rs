@@ -88,9 +88,13 @@ async fn spend(app: &App, caller: &Caller, by: &By<'_>, claims: &Claims) -> Resu
 /// Answers whose.
 ///
 /// # Errors
-/// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Unavailable`].
+/// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Forbidden`] for one of an API key;
+/// [`crate::Kind::Unavailable`].
 pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId> {
     let claims = verify::check(app, caller, text).await?;
+    if token::is_of_key(&claims) {
+        return Err(Error::forbidden()); // it may end its own session, not those of its account
+    }
     let mut turn = 0;
     loop {
         let done = end_all(app, caller, claims.user_id).await;

@@ -37,6 +37,8 @@ pub struct Settings {
     pub feed_max_staleness: Duration,
     /// What administrators may do.
     pub admin: AdminSettings,
+    /// API keys.
+    pub api_keys: ApiKeySettings,
     /// The audit trail.
     pub audit: AuditSettings,
 }
@@ -98,6 +100,19 @@ pub struct AdminSettings {
 impl Default for AdminSettings {
     fn default() -> Self {
         Self { fresh_login: Duration::from_secs(60 * 60) }
+    }
+}
+
+/// API keys.
+#[derive(Clone, Debug)]
+pub struct ApiKeySettings {
+    /// A key lives no longer than this.
+    pub max_lifetime: Duration,
+}
+
+impl Default for ApiKeySettings {
+    fn default() -> Self {
+        Self { max_lifetime: Duration::from_secs(365 * 24 * 60 * 60) }
     }
 }
 
@@ -183,6 +198,7 @@ impl Default for Settings {
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),
             admin: AdminSettings::default(),
+            api_keys: ApiKeySettings::default(),
             audit: AuditSettings::default(),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crypto::jws::TokenKind;
+use domain::api_key::{ApiKeyId, Scope};
 use domain::session::{Jti, Lifetimes, Session, SessionId};
 use domain::signing_key::Purpose;
 use domain::time::Timestamp;
@@ -37,16 +38,44 @@ pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<
 pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
     let expires_at = (now + app.settings.tokens.access_lifetime).min(session.expires_at);
     let jti = Jti::new(crypto::random::fill());
-    let status = session.status.and_then(|status| {
-        let uri = status_list::uri(app, status.list)?;
-        Some(StatusReference { place: status.place, uri })
-    });
+    let status = status(app, session);
     let claims = Claims { status, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
     if !is_rfc9068(app) {
         return sign(app, Purpose::Access, TokenKind::Jwt, &claims, now);
     }
     let standard = Standard::of(session.user_id, FIRST_PARTY);
     sign(app, Purpose::Access, TokenKind::AccessToken, &Claims { standard, ..claims }, now)
+}
+
+/// An access token for an API key: of the key's session, limited to a scope. `client_id` names the key, under every profile: by it
+/// such a token is told from one of a login.
+pub(crate) fn mint_for_key(
+    app: &App,
+    session: &Session,
+    key: &ApiKeyId,
+    scope: &Scope,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<String> {
+    let jti = Jti::new(crypto::random::fill());
+    let standard =
+        Standard { scope: Some(scope.to_string()), ..Standard::of(session.user_id, key.as_str()) };
+    let status = status(app, session);
+    let claims = Claims { status, standard, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
+    let kind = if is_rfc9068(app) { TokenKind::AccessToken } else { TokenKind::Jwt };
+    sign(app, Purpose::Access, kind, &claims, now)
+}
+
+/// Whether a token was given for an API key.
+pub(crate) fn is_of_key(claims: &Claims) -> bool {
+    claims.standard.client.as_deref().is_some_and(|client| client != FIRST_PARTY)
+}
+
+/// Where it is told whether the session has ended, if it is.
+fn status(app: &App, session: &Session) -> Option<StatusReference> {
+    let status = session.status?;
+    let uri = status_list::uri(app, status.list)?;
+    Some(StatusReference { place: status.place, uri })
 }
 
 /// The refresh token of the session's generation. Everything in it is read from the row, so that a redelivered

@@ -58,6 +58,7 @@ pub const TABLES: &[&str] = &[
     "user_permissions",
     "imported_groups",
     "refused_tokens",
+    "api_keys",
     "meta",
 ];
 

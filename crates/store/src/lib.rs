@@ -4,7 +4,7 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`audit`], [`user`], [`group`], [`group_permission`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`meta`],
+//! * one file a noun: [`api_key`], [`audit`], [`user`], [`group`], [`group_permission`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`meta`],
 //!   [`refused_token`], [`role`], [`signing_key`], [`status_list`], [`unknown_name`], [`user_search`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
@@ -17,6 +17,7 @@
 //! `&mut Tx`.
 #![warn(missing_docs)]
 
+pub mod api_key;
 pub mod audit;
 pub mod backup;
 pub mod change;

@@ -76,6 +76,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0009_administration.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 10,
+        name: "api_keys",
+        sql: include_str!("../migrations/sqlite/0010_api_keys.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const POSTGRES: &[Migration] = &[
@@ -119,6 +125,12 @@ const POSTGRES: &[Migration] = &[
         version: 9,
         name: "administration",
         sql: include_str!("../migrations/postgres/0009_administration.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 10,
+        name: "api_keys",
+        sql: include_str!("../migrations/postgres/0010_api_keys.sql"),
         compatible_from: 1,
     },
 ];

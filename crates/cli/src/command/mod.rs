@@ -1,5 +1,6 @@
 //! One file a command; each has a `run`.
 
+mod api_key;
 mod backup;
 mod bootstrap;
 mod breached;
@@ -38,6 +39,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
         Command::Group(command) => group::run(&inputs, command),
+        Command::ApiKey(command) => api_key::run(&inputs, command),
         Command::BootstrapToken(args) => bootstrap::run(&inputs, &args),
         Command::Key(command) => key::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),

@@ -96,6 +96,8 @@ pub(crate) struct Admin {
     pub(crate) is_on: bool,
     /// How long a login lets them change things.
     pub(crate) fresh_login: Duration,
+    /// How long an API key may live.
+    pub(crate) api_key_lifetime: Duration,
 }
 
 /// The worker threads for hashing.
@@ -138,6 +140,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         admin: Admin {
             is_on: reader.switch("ADMIN_API"),
             fresh_login: reader.duration("ADMIN_FRESH_AUTH"),
+            api_key_lifetime: reader.duration("API_KEY_MAX_LIFETIME"),
         },
         services: services::settle(reader),
         log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },

@@ -429,6 +429,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
          session lasts.",
     ),
     row(
+        "API_KEY_MAX_LIFETIME",
+        duration(MINUTE, days(3650)),
+        "365d",
+        "How long an API key may be good for, from when it is made.",
+    ),
+    row(
         "PUBLIC_URL",
         Kind::Text,
         "",

@@ -59,6 +59,14 @@ pub enum EventKind {
     PermissionTaken,
     /// An operator has made the token that makes the first administrator.
     BootstrapTokenMade,
+    /// An API key was made.
+    ApiKeyMade,
+    /// An API key was revoked.
+    ApiKeyRevoked,
+    /// An API key was exchanged for a token.
+    ApiKeyUsed,
+    /// What was presented as an API key is none, or not good.
+    ApiKeyRefused,
     /// A batch of another system's users was taken in.
     ImportApplied,
     /// A backup was put in the place of the database.
@@ -93,6 +101,10 @@ impl EventKind {
         Self::PermissionGranted,
         Self::PermissionTaken,
         Self::BootstrapTokenMade,
+        Self::ApiKeyMade,
+        Self::ApiKeyRevoked,
+        Self::ApiKeyUsed,
+        Self::ApiKeyRefused,
         Self::ImportApplied,
         Self::DatabaseRestored,
     ];
@@ -126,6 +138,10 @@ impl EventKind {
             Self::PermissionGranted => "permission.granted",
             Self::PermissionTaken => "permission.taken",
             Self::BootstrapTokenMade => "bootstrap.token_made",
+            Self::ApiKeyMade => "api_key.made",
+            Self::ApiKeyRevoked => "api_key.revoked",
+            Self::ApiKeyUsed => "api_key.used",
+            Self::ApiKeyRefused => "api_key.refused",
             Self::ImportApplied => "import.applied",
             Self::DatabaseRestored => "database.restored",
         }
@@ -140,7 +156,7 @@ impl EventKind {
     /// How it ended, unless the event says otherwise.
     const fn usual_outcome(self) -> Outcome {
         match self {
-            Self::LoginFailed | Self::SessionReuseDetected => Outcome::Refused,
+            Self::LoginFailed | Self::SessionReuseDetected | Self::ApiKeyRefused => Outcome::Refused,
             _ => Outcome::Done,
         }
     }

@@ -1,6 +1,7 @@
 //! The routes of administrators, below /admin/api/. Who asks is an [`crate::call::AdminCall`]; what they may do is asked for by
 //! each use case of `service::admin`. Bodies are JSON without unknown members, also where there is nothing to say.
 
+pub(crate) mod api_key;
 pub(crate) mod bootstrap;
 pub(crate) mod event;
 pub(crate) mod group;

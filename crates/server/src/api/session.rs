@@ -58,6 +58,7 @@ pub(crate) struct SessionList {
         (status = 200, description = "They are.", body = SessionList),
         (status = 400, description = "`after` is not from a page.", body = super::FieldErrors),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "It is one of an API key.", body = super::Detail),
         (status = 503, description = "The service cannot tell now; see Retry-After.", body = super::Detail),
     ),
     security(("bearer" = []))
@@ -80,6 +81,7 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
     responses(
         (status = 204, description = "It has ended."),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "It is one of an API key.", body = super::Detail),
         (status = 404, description = "The user has no such session.", body = super::Detail),
         (status = 503, description = "The database is not available; see Retry-After.", body = super::Detail),
     ),

@@ -43,6 +43,7 @@ const OPERATIONS: &[(&str, &str, For)] = &[
     ("post", "/logout/all/", For::Token),
     ("post", "/introspect/", For::Services),
     ("post", "/revoke/", For::Services),
+    ("post", "/token/", For::Services),
     ("get", "/sessions/", For::Users),
     ("delete", "/sessions/{id}/", For::Users),
     ("get", "/forward-auth", For::Users),
@@ -73,6 +74,9 @@ const OPERATIONS: &[(&str, &str, For)] = &[
     ("get", "/admin/api/keys/", For::Right("auth.view_signingkey")),
     ("post", "/admin/api/keys/rotate/", For::Right("auth.add_signingkey")),
     ("get", "/admin/api/audit/", For::Right("auth.view_auditevent")),
+    ("get", "/admin/api/api-keys/", For::Right("auth.view_apikey")),
+    ("post", "/admin/api/api-keys/", For::Right("auth.add_apikey")),
+    ("delete", "/admin/api/api-keys/{id}/", For::Right("auth.delete_apikey")),
     ("post", "/admin/api/bootstrap/", For::Bootstrap),
 ];
 

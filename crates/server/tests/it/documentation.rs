@@ -41,6 +41,8 @@ async fn document_and_router_agree() {
     let routes = [
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
+        "/admin/api/api-keys/",
+        "/admin/api/api-keys/{id}/",
         "/admin/api/audit/",
         "/admin/api/bootstrap/",
         "/admin/api/groups/",
@@ -70,6 +72,7 @@ async fn document_and_router_agree() {
         "/sessions/",
         "/sessions/{id}/",
         "/status-lists/{list}",
+        "/token/",
         "/verify/",
     ];
     let mut sorted = documented.clone();

@@ -3,7 +3,7 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, audit, change, group, group_permission, imported_group, imported_user, meta, prepare_all,
+    Error, api_key, audit, change, group, group_permission, imported_group, imported_user, meta, prepare_all,
     refused_token, role, session, signing_key, status_list, unknown_name, user, user_search,
 };
 
@@ -15,6 +15,7 @@ async fn every_statement_can_be_prepared() {
     migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
     let nouns = [
         ("user", user::STATEMENTS),
+        ("api_key", api_key::STATEMENTS),
         ("audit", audit::STATEMENTS),
         ("group", group::STATEMENTS),
         ("group_permission", group_permission::STATEMENTS),
