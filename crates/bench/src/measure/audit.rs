@@ -31,7 +31,7 @@ const FORGET: &str = "
 const ROWS: &str = "
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
     INSERT INTO audit_pending (at, kind, result, actor, user_id, session_id, address, user_agent, request_id, salt)
-    SELECT 1767225600000000 + n, 'login.succeeded', 'done', 'user', 1 + n % 1000, randomblob(16), '192.0.2.' || n % 256,
+    SELECT 1767225600000000 + n, 'login.succeeded', 'done', 'user', 1 + n % 1000, randomblob(16), '192.0.2.' || (n % 256),
         'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', lower(hex(randomblob(16))), randomblob(16)
     FROM numbers";
 
