@@ -1,6 +1,7 @@
 //! One file a command; each has a `run`.
 
 mod api_key;
+mod audit;
 mod backup;
 mod bootstrap;
 mod breached;
@@ -42,6 +43,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => api_key::run(&inputs, command),
         Command::BootstrapToken(args) => bootstrap::run(&inputs, &args),
         Command::Key(command) => key::run(&inputs, command),
+        Command::Audit(command) => audit::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),
         Command::AfterRestore(args) => backup::after_restore(&inputs, &args),

@@ -4,6 +4,10 @@
 
 mod account;
 mod admin;
+mod audit;
+mod audit_chain;
+mod audit_walk;
+mod audit_writers;
 mod concurrent;
 mod feed;
 mod group;
