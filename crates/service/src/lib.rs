@@ -13,6 +13,7 @@ mod caller;
 pub mod clock;
 pub mod credential;
 mod error;
+pub mod export;
 pub mod feed;
 pub mod forward_auth;
 pub mod group;

@@ -3,6 +3,7 @@
 mod backup;
 mod config;
 mod copy;
+mod export;
 mod group;
 mod healthcheck;
 mod import;
@@ -42,6 +43,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::AfterRestore(args) => backup::after_restore(&inputs, &args),
         Command::Copy(args) => copy::run(&inputs, &args),
         Command::Import(command) => import::run(&inputs, command),
+        Command::Export(command) => export::run(&inputs, command),
         Command::Openapi => openapi(),
         Command::Completions { shell } => completions(shell),
         Command::Healthcheck => healthcheck::run(&inputs),

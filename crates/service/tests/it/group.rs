@@ -13,7 +13,10 @@ async fn a_group_is_made_filled_emptied_and_deleted() {
     assert_eq!(group::find(app, "Editors").await.unwrap(), editors);
     assert!(matches!(group::create(app, "Editors").await.unwrap_err().kind, Kind::Invalid(_)));
     assert!(matches!(group::create(app, "a\u{7}").await.unwrap_err().kind, Kind::Invalid(_)));
-    assert!(matches!(group::find(app, "editors").await.unwrap_err().kind, Kind::NotFound), "compared exactly");
+    assert!(
+        matches!(group::find(app, "editors").await.unwrap_err().kind, Kind::NotFound),
+        "compared exactly"
+    );
 
     assert!(group::add_user(app, editors.id, ann.id).await.unwrap());
     assert!(!group::add_user(app, editors.id, ann.id).await.unwrap());
