@@ -63,7 +63,7 @@ pub async fn import(
 ) -> Result<Report, Error> {
     let ImportOptions { input, format, dry_run, notes } = options;
     let mut recorder = Recorder::new(dry_run, notes);
-    let mut seen = if dry_run { Some(Seen::new()?) } else { None };
+    let mut seen = Seen::new()?;
     let mut members = Members::default();
     let mut highest = 0;
     let (send, mut receive) = mpsc::channel(AHEAD);
@@ -86,46 +86,53 @@ pub async fn import(
     recorder.finish()
 }
 
-/// Stores rows, some batches of them when an id or a name stands in several; answers the highest id.
+/// Stores rows; answers the highest id.
 async fn store(
     app: &App,
     rows: Vec<(u64, ImportedUser)>,
-    seen: &mut Option<Seen>,
+    seen: &mut Seen,
     recorder: &mut Recorder,
 ) -> Result<i64, Error> {
     let dry_run = recorder.report.dry_run;
     let mut highest = 0;
-    for rows in apart(rows) {
-        let (numbers, users): (Vec<u64>, Vec<ImportedUser>) = rows.into_iter().unzip();
-        let outcomes = apply_batch(app, NAME, &users, dry_run).await?;
-        for ((row, user), mut outcome) in numbers.into_iter().zip(&users).zip(outcomes) {
-            let id = user.id.map(UserId::get);
-            highest = highest.max(id.unwrap_or(0));
-            recorder.count_scheme(&user.password_scheme);
-            if let Some(seen) = seen {
-                seen.correct(user, -i64::try_from(row).unwrap_or(i64::MAX), &mut outcome)?;
-            }
-            record(recorder, Origin { id, row: Some(row) }, user, outcome);
+    let (numbers, users) = without_doubles(rows, seen, recorder)?;
+    let outcomes = apply_batch(app, NAME, &users, dry_run).await?;
+    for ((row, user), mut outcome) in numbers.into_iter().zip(&users).zip(outcomes) {
+        let id = user.id.map(UserId::get);
+        highest = highest.max(id.unwrap_or(0));
+        recorder.count_scheme(&user.password_scheme);
+        if dry_run {
+            seen.correct(user, -i64::try_from(row).unwrap_or(i64::MAX), &mut outcome)?;
         }
+        record(recorder, Origin { id, row: Some(row) }, user, outcome);
     }
     Ok(highest)
 }
 
-/// No id twice in one batch: the second row with it meets what the first has stored.
-fn apart(rows: Vec<(u64, ImportedUser)>) -> Vec<Vec<(u64, ImportedUser)>> {
-    let mut batches = vec![Vec::new()];
-    let mut ids = std::collections::HashSet::new();
-    for (number, user) in rows {
-        if user.id.is_some_and(|id| !ids.insert(id)) {
-            ids.clear();
-            ids.extend(user.id);
-            batches.push(Vec::new());
-        }
-        if let Some(batch) = batches.last_mut() {
-            batch.push((number, user));
-        }
+/// Leaves out rows whose id or name an earlier row of the file has: they would overwrite each other at every run.
+fn without_doubles(
+    rows: Vec<(u64, ImportedUser)>,
+    seen: &mut Seen,
+    recorder: &mut Recorder,
+) -> Result<(Vec<u64>, Vec<ImportedUser>), Error> {
+    let mut kept = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for (row, user) in rows {
+        let id = user.id.map(UserId::get);
+        let by_id = id.map(|id| seen.first(&format!("id {id}"), row)).transpose()?.flatten();
+        let by_name = seen.first(&format!("name {}", user.username), row)?;
+        let (what, kind, first) = match (by_id, by_name) {
+            (Some(first), _) => ("id", NoteKind::IdTaken, first),
+            (None, Some(first)) => ("name", NoteKind::NameTaken, first),
+            (None, None) => {
+                kept.0.push(row);
+                kept.1.push(user);
+                continue;
+            }
+        };
+        let said = format!("its {what} stands in row {first} already");
+        recorder.note(Origin { id, row: Some(row) }.note(user.username.as_str(), kind, said));
     }
-    batches
+    Ok(kept)
 }
 
 /// Rows that have been read and checked.

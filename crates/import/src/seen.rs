@@ -1,5 +1,6 @@
-//! What a dry run must remember: its batches leave no trace in the database, so a later batch would not find the names
-//! of an earlier one. It is kept in a temporary file that SQLite makes and removes, so that memory stays flat.
+//! What must be remembered of all rows of a run, in a temporary file that SQLite makes and removes, so that memory stays flat:
+//! by a dry run, whose batches leave no trace in the database, the names that a real run would have stored; by the import of
+//! a file, which of its rows had an id or a name first.
 
 use domain::user::UserId;
 use rusqlite::{Connection, OptionalExtension};
@@ -12,7 +13,7 @@ const SCHEMA: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGM
 const FIND: &str = "SELECT id FROM seen WHERE digest = ?1";
 const ADD: &str = "INSERT INTO seen (digest, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
-/// Digests of the names and keys that a real run would have stored.
+/// Digests of names and keys, and to whom each belongs.
 pub(crate) struct Seen(Connection);
 
 impl Seen {
@@ -20,6 +21,16 @@ impl Seen {
         let connection = Connection::open("")?;
         connection.execute_batch(SCHEMA)?;
         Ok(Self(connection))
+    }
+
+    /// The first row with this id or name; from now on it is `row` if there was none.
+    pub(crate) fn first(&mut self, what: &str, row: u64) -> Result<Option<i64>, Error> {
+        let key = digest(b'f', what);
+        let found = self.find(&key)?;
+        if found.is_none() {
+            self.add(&key, i64::try_from(row).unwrap_or(i64::MAX))?;
+        }
+        Ok(found)
     }
 
     /// Corrects what the database answered by what earlier batches would have stored. `number` stands for a row without an id.

@@ -1,6 +1,7 @@
 //! The measures, one file each, and what they have in common.
 
 pub(crate) mod footprint;
+pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod refresh;
 pub(crate) mod scale;
@@ -30,6 +31,7 @@ pub(crate) enum Measure {
     Refresh,
     Scale,
     Footprint,
+    Import,
 }
 
 impl Measure {
@@ -42,6 +44,7 @@ impl Measure {
             Self::Refresh => refresh::run(bench).await,
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
+            Self::Import => import::run(bench).await,
         }
     }
 }
