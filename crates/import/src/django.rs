@@ -15,7 +15,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use service::App;
-use service::import::{Groups, ImportedUser, apply_batch, reserve_ids};
+use service::import::{Groups, ImportedUser, apply_batch, prepare, reserve_ids};
 use tokio::sync::mpsc;
 
 use crate::report::{Note, NoteKind, Recorder, Report};
@@ -28,10 +28,8 @@ use source::{RawRow, Source};
 
 /// The name under which the store remembers what came from here.
 const NAME: &str = "django";
-/// Rows a transaction: enough to share its costs, few enough to be done in a fraction of a second, while others wait.
-const BATCH: usize = 5_000;
 /// Batches that are read ahead.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 /// What to import and how.
 #[derive(Debug)]
@@ -61,8 +59,10 @@ pub async fn run(
     if !dry_run {
         reserve_ids(app, sequence).await?;
     }
+    let size = prepare(app).await?;
     let groups = Arc::new(group::bring(app, &opened.catalog, dry_run, &mut recorder).await?);
-    let (source, highest) = users(app, source, groups, opened.total, &mut recorder, &mut progress).await?;
+    let (source, highest) =
+        users(app, source, groups, (size, opened.total), &mut recorder, &mut progress).await?;
     token::bring(app, source, dry_run, &mut recorder).await?;
     recorder.report.ids_reserved_to = highest.max(sequence);
     if !dry_run {
@@ -105,14 +105,14 @@ async fn users(
     app: &App,
     source: Source,
     groups: Arc<Groups>,
-    total: u64,
+    (size, total): (usize, u64),
     recorder: &mut Recorder,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(Source, i64), Error> {
     let dry_run = recorder.report.dry_run;
     let mut seen = if dry_run { Some(Seen::new()?) } else { None };
     let (send, mut receive) = mpsc::channel(AHEAD);
-    let reader = tokio::task::spawn_blocking(move || read(source, &groups, dry_run, &send));
+    let reader = tokio::task::spawn_blocking(move || read(source, size, &groups, dry_run, &send));
     let mut highest = 0;
     while let Some(Batch { read, users, notes }) = receive.recv().await {
         recorder.report.read += read;
@@ -136,13 +136,14 @@ async fn users(
 /// Reads all users to their end, or until nobody takes them any more.
 fn read(
     mut source: Source,
+    size: usize,
     groups: &Groups,
     dry_run: bool,
     send: &mpsc::Sender<Batch>,
 ) -> Result<Source, Error> {
     let mut after = i64::MIN;
     loop {
-        let raw = source.rows_after(after, BATCH)?;
+        let raw = source.rows_after(after, size)?;
         let Some(last) = raw.last() else { return Ok(source) };
         after = last.id;
         if send.blocking_send(checked(raw, groups, dry_run)).is_err() {

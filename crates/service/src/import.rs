@@ -92,6 +92,20 @@ pub enum RowOutcome {
     },
 }
 
+/// Gets the database ready for an import, and says how many rows a batch should have: enough to share its costs, few enough
+/// that others who write wait for a fraction of a second.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn prepare(app: &App) -> Result<usize> {
+    app.db.prepare_for_bulk().await?;
+    Ok(match app.db.dialect() {
+        Dialect::Sqlite => 20_000,
+        // A statement may take five seconds, also on a server that is busy.
+        Dialect::Postgres => 5_000,
+    })
+}
+
 /// Takes in one batch in one transaction; a dry run answers the same and writes nothing. No id may occur twice in it.
 ///
 /// # Errors

@@ -16,7 +16,9 @@ use crate::{foreign, turn};
 fn django(test: &str, database: &Value) -> Option<Value> {
     let environment = foreign::environment(test)?;
     let mut command = foreign::python(&environment);
-    command.arg(foreign::scripts().join("django_source.py")).env("PYTHONPATH", environment.join("django-import"));
+    command
+        .arg(foreign::scripts().join("django_source.py"))
+        .env("PYTHONPATH", environment.join("django-import"));
     Some(foreign::ask(command, &json!({"secret": SECRET_KEY, "database": database})))
 }
 
@@ -33,11 +35,21 @@ fn moves_in(made: &Value, from: &str) {
     let first = report(&service.run_command(&import, ""));
     let users = made["users"].as_array().expect("users");
     let unusable = users.iter().filter(|user| user["usable"] == false).count();
-    assert_eq!((&first["read"], &first["created"], &first["skipped"]), (&json!(users.len()), &json!(users.len()), &json!(0)));
-    assert_eq!((&dry["created"], &dry["notes"], &dry["groups"]), (&first["created"], &first["notes"], &first["groups"]));
+    assert_eq!(
+        (&first["read"], &first["created"], &first["skipped"]),
+        (&json!(users.len()), &json!(users.len()), &json!(0))
+    );
+    assert_eq!(
+        (&dry["created"], &dry["notes"], &dry["groups"]),
+        (&first["created"], &first["notes"], &first["groups"])
+    );
     let notes = first["notes"].as_array().expect("notes");
     assert!(notes.len() == unusable && notes.iter().all(|note| note["kind"] == "unknown_hash"), "{notes:?}");
-    assert_eq!((&first["groups"]["created"], &first["refused_tokens"]["created"]), (&json!(1), &json!(2)), "{first}");
+    assert_eq!(
+        (&first["groups"]["created"], &first["refused_tokens"]["created"]),
+        (&json!(1), &json!(2)),
+        "{first}"
+    );
     // One account was made and deleted there: its id is not issued again.
     assert_eq!(first["ids_reserved_to"], json!(users.len() + 1));
 
@@ -111,7 +123,8 @@ fn an_import_that_was_killed_is_run_again() {
     let mut kills = 0;
     // Killed ever later, until a run comes to its end.
     for round in 1.. {
-        let mut child = service.command(&import).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary");
+        let mut child =
+            service.command(&import).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary");
         let deadline = Deadline::after(Duration::from_millis(200) * round);
         let mut ended = None;
         while ended.is_none() && !deadline.passed() {

@@ -5,6 +5,7 @@
 mod backup;
 mod configuration;
 mod copy;
+mod export;
 mod import;
 mod place;
 mod running;

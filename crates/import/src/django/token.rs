@@ -6,12 +6,15 @@ use service::App;
 use service::import::{RefusedToken, refuse_tokens};
 use tokio::sync::mpsc;
 
+use super::AHEAD;
 use super::row::{text, time};
 use super::source::{RawToken, Source};
-use super::{AHEAD, BATCH};
 use crate::Error;
 use crate::report::{NoteKind, Recorder};
 use crate::tally::Origin;
+
+/// Tokens a transaction.
+const BATCH: usize = 1_000;
 
 pub(super) async fn bring(
     app: &App,

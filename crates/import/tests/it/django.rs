@@ -325,7 +325,7 @@ async fn tokens_refused_there_are_remembered_once_and_only_while_they_live() {
             (counts.read, counts.created, counts.unchanged, counts.skipped),
             (3, created, unchanged, 2)
         );
-        assert_eq!(notes(&report), [(3, NoteKind::Token)]);
+        assert_eq!(notes(&report), [(3, NoteKind::Token), (6, NoteKind::Group)]);
     }
 }
 

@@ -60,6 +60,7 @@ async fn a_second_run_changes_nothing_and_changes_on_one_side_are_followed() {
 
 #[tokio::test]
 async fn names_that_differ_by_case_are_both_found_exactly_and_neither_by_another_spelling() {
+    // LG-03
     let harness = Harness::new().await;
     let outcomes = apply(&harness, &[row(1, "Ann"), row(2, "ann"), row(3, "Ann")]).await;
     assert_eq!(outcomes[1], RowOutcome::Created { same_key_as: Some(UserId::new(1)) });
