@@ -17,6 +17,7 @@ pub mod clock;
 pub mod credential;
 pub mod cursor;
 mod error;
+pub mod export;
 pub mod feed;
 pub mod forward_auth;
 pub mod group;

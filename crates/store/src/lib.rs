@@ -45,4 +45,4 @@ pub mod user_search;
 pub use db::{Announcements, Db, DbStats, Dialect, SqliteOptions, Tx, prepare_all};
 pub use error::{Cause, Error, Result};
 pub use param::{Param, Row};
-pub use postgres::PostgresOptions;
+pub use postgres::{Foreign, PostgresOptions};

@@ -83,6 +83,7 @@ const FIND_CREDENTIALS_BY_NAME: &str = "SELECT id, username, email, first_name, 
 const FIND_CREDENTIALS_BY_KEY: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE username_key = $1 LIMIT 2";
 const FIND_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at FROM users WHERE id = $1";
 const LIST_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at FROM users WHERE id > $1 ORDER BY id LIMIT $2";
+const LIST_CREDENTIALS_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id > $1 ORDER BY id LIMIT $2";
 const NAME_TAKEN: &str = "SELECT 1 FROM users WHERE username = $1 OR username_claim = $2 LIMIT 1";
 const INSERT: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
 const INSERT_WITH_ID: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
@@ -109,6 +110,7 @@ pub const STATEMENTS: &[&str] = &[
     FIND_CREDENTIALS_BY_KEY,
     FIND_BY_ID,
     LIST_AFTER,
+    LIST_CREDENTIALS_AFTER,
     NAME_TAKEN,
     INSERT,
     INSERT_WITH_ID,
@@ -144,6 +146,12 @@ pub async fn find(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
 /// At most `limit` users with ids above `after`, by id.
 pub async fn list(tx: &mut Tx, after: UserId, limit: i64) -> Result<Vec<User>> {
     tx.query(LIST_AFTER, &[after.get().into(), limit.into()]).await?.iter().map(read).collect()
+}
+
+/// The same with their hashes.
+pub async fn list_credentials(tx: &mut Tx, after: UserId, limit: i64) -> Result<Vec<Credentials>> {
+    let rows = tx.query(LIST_CREDENTIALS_AFTER, &[after.get().into(), limit.into()]).await?;
+    rows.iter().map(read_credentials).collect()
 }
 
 /// Whether a new account may not have this name: it exists, or an account has claimed it but for case.

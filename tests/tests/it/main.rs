@@ -15,6 +15,7 @@
 //! | `canaries` | no secret in any log line |
 //! | `postgres` | several replicas on one PostgreSQL; what they answer while it is away |
 //! | `moving` | a living installation goes from its file to PostgreSQL; nobody is logged out, kill -9 at any moment |
+//! | `moving_in` | a Django project moves in from SQLite and PostgreSQL; users by every hasher log in; kill -9 at any moment |
 //! | `replay` | the recorded cases of the replaced service |
 //!
 //! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
@@ -29,6 +30,7 @@ mod history;
 mod hostile;
 mod keys;
 mod moving;
+mod moving_in;
 mod overload;
 mod postgres;
 mod proxies;

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod footprint;
+pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod refresh;
 pub(crate) mod scale;
@@ -32,6 +33,7 @@ pub(crate) enum Measure {
     Scale,
     Footprint,
     Audit,
+    Import,
 }
 
 impl Measure {
@@ -45,6 +47,7 @@ impl Measure {
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
             Self::Audit => audit::run(bench).await,
+            Self::Import => import::run(bench).await,
         }
     }
 }

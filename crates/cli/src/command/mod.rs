@@ -7,6 +7,7 @@ mod bootstrap;
 mod breached;
 mod config;
 mod copy;
+mod export;
 mod group;
 mod healthcheck;
 mod import;
@@ -50,6 +51,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Copy(args) => copy::run(&inputs, &args),
         Command::Breached(command) => breached::run(&inputs, command),
         Command::Import(command) => import::run(&inputs, command),
+        Command::Export(command) => export::run(&inputs, command),
         Command::Openapi => openapi(),
         Command::Completions { shell } => completions(shell),
         Command::Healthcheck => healthcheck::run(&inputs),

@@ -7,6 +7,7 @@ mod backup;
 mod breached;
 mod configuration;
 mod copy;
+mod export;
 mod import;
 mod place;
 mod running;
