@@ -119,6 +119,14 @@ impl Engine {
         }
     }
 
+    /// Closes the connections that nobody uses. One of their kind got no answer in time, so the server or the way to it was
+    /// gone for a while: the others may be as dead without knowing, and each would cost a caller its patience.
+    fn drop_idle(&self) {
+        for pool in [&self.pool, &self.reserved] {
+            drop(pool.retain(|_, _| false));
+        }
+    }
+
     pub(crate) fn stats(&self) -> DbStats {
         let counters = &self.counters;
         let commits = counters.commits.load(Relaxed);
@@ -155,7 +163,7 @@ async fn client(pool: &Pool) -> Result<Object> {
         PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Busy,
         PoolError::Closed => Error::Closed,
         PoolError::Backend(error) => failure::of_connecting(&error),
-        _ => Error::unavailable("the database server does not answer"),
+        _ => Error::unavailable(failure::NO_ANSWER),
     })
 }
 

@@ -5,6 +5,7 @@
 mod connections;
 mod copy;
 mod faults;
+mod links;
 mod migrations;
 mod schema;
 mod tls;
