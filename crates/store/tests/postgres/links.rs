@@ -111,6 +111,19 @@ async fn a_half_open_link_costs_bounded_time_and_no_connection() {
     assert_eq!(linked.db.stats().waiting, 0);
 }
 
+// A replica without requests finds out by the clock, which it asks for all the time.
+#[tokio::test]
+async fn who_asks_for_the_clock_finds_out_for_everybody() {
+    let linked = Linked::new().await;
+    linked.warm().await;
+    linked.link.go_half_open();
+    assert!(matches!(linked.db.now().await, Err(Error::Unavailable(_))));
+    linked.link.heal();
+    let began = Instant::now();
+    add_pair(&linked.db, 1).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_slow_link_is_slow_and_nothing_else() {
     let linked = Linked::new().await;
