@@ -141,7 +141,7 @@ impl Transaction {
         Ok(begin)
     }
 
-    /// After the answer. A connection that gave none in time is of no use to anybody.
+    /// After the answer. A connection that gave none in time is of no use to anybody, nor is one that a pooler shares.
     fn leave<T>(&mut self, answer: Result<T>) -> Result<T> {
         self.state = State::Open;
         match answer {
@@ -152,7 +152,14 @@ impl Transaction {
             }
             Err(Error::Unavailable(cause)) => {
                 drop(self.client.take().map(Object::take));
+                if failure::is_silence(&cause) {
+                    self.engine.drop_idle();
+                }
                 Err(Error::Unavailable(cause))
+            }
+            Err(Error::Refused(reason)) => {
+                drop(self.client.take().map(Object::take));
+                Err(Error::Refused(reason))
             }
             answer => answer,
         }
@@ -176,15 +183,19 @@ impl Drop for Transaction {
         }
         // A statement is still at work: nobody else gets the connection before it has ended.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(roll_back(client))),
+            Ok(runtime) => drop(runtime.spawn(roll_back(client, Arc::clone(&self.engine)))),
             Err(_) => drop(Object::take(client)),
         }
     }
 }
 
 /// Waits for what is at work and takes it back, or throws the connection away; the server then does the same.
-async fn roll_back(client: Object) {
-    if !matches!(timeout(ANSWER_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
+async fn roll_back(client: Object, engine: Arc<Engine>) {
+    let answer = timeout(ANSWER_LIMIT, client.batch_execute("ROLLBACK")).await;
+    if answer.is_err() {
+        engine.drop_idle();
+    }
+    if !matches!(answer, Ok(Ok(()))) {
         drop(Object::take(client));
     }
 }
@@ -245,6 +256,6 @@ pub(super) async fn limited<T, E: Into<Failure>>(
 ) -> Result<T> {
     match timeout(ANSWER_LIMIT, work).await {
         Ok(answer) => answer.map_err(|error| error.into().into()),
-        Err(_) => Err(Error::unavailable("the database server does not answer")),
+        Err(_) => Err(Error::unavailable(failure::NO_ANSWER)),
     }
 }
