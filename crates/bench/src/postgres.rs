@@ -122,7 +122,7 @@ const USERS: &str = "
         password_scheme, password_trims, is_staff, is_superuser, epoch, created_at)
     SELECT name, name, name, name || '@example.com', first_name, last_name, password_hash,
         password_scheme, password_trims, is_staff, is_superuser, epoch, created_at
-    FROM (SELECT 'reader' || lpad(n::text, 7, '0') AS name FROM generate_series(1, $1) n) names, users
+    FROM (SELECT 'reader' || lpad(n::text, 7, '0') AS name FROM generate_series(1, $1::bigint) n) names, users
     WHERE username = 'pattern-1'";
 
 const SESSIONS: &str = "

@@ -134,7 +134,7 @@ async fn until_refused(replica: &mut Connection, access: &str) -> Result<()> {
     let began = clock::now();
     loop {
         match verify(replica, access).await? {
-            401 => return Ok(()),
+            400 | 401 => return Ok(()),
             200 if clock::now().duration_since(began) < LOST => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
