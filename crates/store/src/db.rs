@@ -307,6 +307,25 @@ impl Tx {
         self.note(result)
     }
 
+    /// Runs the last statement and commits, as [`Tx::query_opt`] and [`Tx::commit`] would. When it is the only one,
+    /// PostgreSQL does all of it in one round trip. A statement that answers no row has to be one that changed nothing.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`] and [`Tx::commit`].
+    pub async fn query_opt_and_commit(
+        mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<Option<Row>> {
+        self.check()?;
+        if let Inner::Postgres(transaction) = self.inner {
+            return transaction.query_opt_and_commit(sql, params).await;
+        }
+        let Some(row) = self.query_opt(sql, params).await? else { return Ok(None) };
+        self.commit().await?;
+        Ok(Some(row))
+    }
+
     /// Commits. `Ok` means durable: the data has reached the disk.
     ///
     /// When the future is dropped before it answers, the transaction may or may not be committed; never half of it.

@@ -1,7 +1,8 @@
 //! The engine for more than one machine: PostgreSQL.
 //!
 //! A bounded pool of connections; a transaction holds one of them. BEGIN travels with the first statement, so a
-//! transaction costs one round trip a statement and one for COMMIT. What a caller leaves behind, whenever its future is
+//! transaction costs one round trip a statement and one for COMMIT; one whose only statement is committed with it costs one
+//! in all. What a caller leaves behind, whenever its future is
 //! dropped, is rolled back before anyone else uses the connection, or the connection is thrown away ([`transaction`]).
 //!
 //! Every wait has an end: for a connection, for an answer, for a lock. A server that is gone costs its callers an error

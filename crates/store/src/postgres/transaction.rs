@@ -81,16 +81,44 @@ impl Transaction {
 
     pub(crate) async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         let begin = self.enter()?;
-        let answer = limited(async {
-            let client = self.client.as_ref().ok_or(Failure::Gone)?;
-            let statement = prepared(client, sql, params).await?;
-            let work = async {
-                client.query_raw(&statement, params.iter().map(Bound)).await?.try_collect::<Vec<_>>().await
-            };
-            Ok::<_, Failure>(opened(client, begin, work).await?)
-        });
-        let answer = answer.await;
+        let answer = limited(self.rows(begin, sql, params)).await;
         self.leave(answer)?.iter().map(row).collect()
+    }
+
+    /// Runs a statement that is the whole transaction: without BEGIN the server commits it by itself, and its answer ends
+    /// when that is done. So it costs one round trip.
+    pub(crate) async fn query_opt_and_commit(
+        mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<Option<Row>> {
+        if self.state != State::New || self.access != Access::Write {
+            let found = self.query_opt(sql, params).await?;
+            self.commit().await?;
+            return Ok(found);
+        }
+        self.enter()?;
+        let answer = limited(self.rows(None, sql, params)).await;
+        let rows = self.leave(answer).inspect_err(|_| {
+            self.engine.counters.failed.fetch_add(1, Relaxed);
+        })?;
+        self.state = State::New;
+        self.engine.counters.commits.fetch_add(1, Relaxed);
+        rows.first().map(row).transpose()
+    }
+
+    async fn rows(
+        &self,
+        begin: Option<&'static str>,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> std::result::Result<Vec<tokio_postgres::Row>, Failure> {
+        let client = self.client.as_ref().ok_or(Failure::Gone)?;
+        let statement = prepared(client, sql, params).await?;
+        let work = async {
+            client.query_raw(&statement, params.iter().map(Bound)).await?.try_collect::<Vec<_>>().await
+        };
+        Ok(opened(client, begin, work).await?)
     }
 
     pub(crate) async fn prepare(&mut self, sql: &'static str) -> Result<()> {
