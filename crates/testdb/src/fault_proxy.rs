@@ -38,7 +38,7 @@ pub struct Happened {
     pub refused: AtomicUsize,
     /// Connections cut, whatever for.
     pub cut: AtomicUsize,
-    /// Of those, the ones cut instead of the answer to a COMMIT.
+    /// Of those, the ones cut instead of the answer that says that something is committed.
     pub commits_lost: AtomicUsize,
     /// Bytes that went nowhere.
     pub swallowed: AtomicUsize,
@@ -134,7 +134,8 @@ impl FaultProxy {
         *self.budget(towards) = Some(bytes.max(1));
     }
 
-    /// From now on every COMMIT reaches the server and is carried out; its answer is dropped and the connection cut.
+    /// From now on every COMMIT, and every change that commits by itself, reaches the server and is carried out; the answer is
+    /// dropped and the connection cut.
     pub fn lose_commits(&self) {
         self.mode.send_modify(|mode| mode.loses_commits = true);
     }
@@ -239,7 +240,7 @@ impl Way {
 
     /// Forwards until there is nothing more to forward, or the connection is to be cut: then it answers true.
     async fn pump(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, open: Option<Open>) -> bool {
-        let (mut chunk, mut held) = (vec![0; 16 * 1024], Vec::new());
+        let (mut chunk, mut held) = (vec![0; 16 * 1024], Held::default());
         loop {
             let read = from.read(&mut chunk).await.unwrap_or(0);
             let delay = self.modes.borrow().delay;
@@ -258,7 +259,7 @@ impl Way {
             if read == 0 {
                 return false;
             }
-            held.extend_from_slice(&chunk[..read]);
+            held.bytes.extend_from_slice(&chunk[..read]);
             if let ControlFlow::Break(cut) = self.forward(&mut held, &mut to).await {
                 return cut;
             }
@@ -266,17 +267,17 @@ impl Way {
     }
 
     /// Forwards what is held: of the server's messages the whole ones.
-    async fn forward(&self, held: &mut Vec<u8>, to: &mut OwnedWriteHalf) -> ControlFlow<bool> {
-        let (mut whole, mut lost) = (held.len(), false);
+    async fn forward(&self, held: &mut Held, to: &mut OwnedWriteHalf) -> ControlFlow<bool> {
+        let (mut whole, mut lost) = (held.bytes.len(), false);
         if self.towards == Towards::Client {
             let loses = self.modes.borrow().loses_commits;
-            (whole, lost) = whole_messages(held, loses);
+            (whole, lost) = held.whole_messages(loses);
         }
         let (allowed, spent) = self.spend(whole);
-        if to.write_all(&held[..allowed]).await.is_err() {
+        if to.write_all(&held.bytes[..allowed]).await.is_err() {
             return ControlFlow::Break(false);
         }
-        held.drain(..allowed);
+        held.bytes.drain(..allowed);
         self.link.happened.commits_lost.fetch_add(usize::from(lost && !spent), Relaxed);
         if lost || spent { ControlFlow::Break(true) } else { ControlFlow::Continue(()) }
     }
@@ -291,18 +292,42 @@ impl Way {
     }
 }
 
-/// The length of the whole messages at the beginning of `bytes`; with `to_commit` only of those before the answer to a
-/// COMMIT, and whether there is one.
-fn whole_messages(bytes: &[u8], to_commit: bool) -> (usize, bool) {
-    let mut at = 0;
-    // A letter, and a length that counts itself and not the letter.
-    while let Some(head) = bytes.get(at..at + 5) {
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let Some(body) = bytes.get(at + 5..at + 1 + length) else { break };
-        if to_commit && head[0] == b'C' && body == COMMITTED {
-            return (at, true);
+/// What has come and is not forwarded yet.
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// Whether the last statement that the server has completed was a change.
+    changed: bool,
+}
+
+impl Held {
+    /// The length of the whole messages that were not looked at yet; with `to_commit` only of those before the one that says that
+    /// something is committed, and whether there is one: the answer to COMMIT, or, after a change, that no transaction is open.
+    fn whole_messages(&mut self, to_commit: bool) -> (usize, bool) {
+        let (bytes, mut at) = (&self.bytes, 0);
+        // A letter, and a length that counts itself and not the letter.
+        while let Some(head) = bytes.get(at..at + 5) {
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let Some(body) = bytes.get(at + 5..at + 1 + length) else { break };
+            let committed = match head[0] {
+                b'C' => {
+                    self.changed = is_change(body);
+                    body == COMMITTED
+                }
+                b'Z' => std::mem::take(&mut self.changed) && body == b"I",
+                _ => false,
+            };
+            if to_commit && committed {
+                return (at, true);
+            }
+            at += 1 + length;
         }
-        at += 1 + length;
+        (at, false)
     }
-    (at, false)
+}
+
+/// Whether a tag of CommandComplete tells of rows that were changed.
+fn is_change(tag: &[u8]) -> bool {
+    let is_write = [&b"INSERT "[..], b"UPDATE ", b"DELETE "].iter().any(|word| tag.starts_with(word));
+    is_write && !tag.ends_with(b" 0\0")
 }
