@@ -6,6 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`time`] | a moment: microseconds since 1970, UTC |
+//! | [`audit`] | what is recorded, and the bytes by which it is chained |
 //! | [`field`] | faults of input fields, in the shape and words of Django REST framework |
 //! | [`user`] | ids, user names and their canonical keys, e-mail addresses |
 //! | [`password`] | the text that is hashed, and what a new one must satisfy |
@@ -18,6 +19,7 @@
 //! the id of the requirement, stand beside it.
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod field;
 pub mod password;
 pub mod session;

@@ -1,6 +1,7 @@
 //! Accounts, as an operator handles them.
 
 use crypto::hasher::Lane;
+use domain::audit::{Event, EventKind};
 use domain::field::FieldErrors;
 use domain::password::Password;
 use domain::time::Timestamp;
@@ -9,6 +10,7 @@ use store::Tx;
 use store::change::{self, What};
 use store::user::NewPassword;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::register::store_new;
 use crate::{App, password, retry};
@@ -61,7 +63,8 @@ pub async fn create(app: &App, new: NewUser) -> Result<User> {
         return Err(Error::invalid(errors));
     }
     drop(tx);
-    let id = store_new(app, &row).await?;
+    let by = By::operator(row.created_at);
+    let id = store_new(app, &by, EventKind::UserCreated, &row).await?;
     Ok(row.into_user(id))
 }
 
@@ -125,6 +128,7 @@ pub async fn disable(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDisabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
     Ok(true)
@@ -147,6 +151,7 @@ pub async fn enable(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_enable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserEnabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "user_enabled", user.id = %id, "account enabled");
     Ok(true)
@@ -185,6 +190,7 @@ async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Res
     let (mut tx, now) = begin(app).await?;
     let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
     let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::PasswordSetByOperator).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
     Ok(())
@@ -207,7 +213,9 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
+    store::audit::request_erasure(&mut tx, id, now).await?;
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDeleted).user(id))?;
     commit_change(app, tx, now, what).await?;
     tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
     Ok(true)

@@ -1,5 +1,6 @@
 //! The measures, one file each, and what they have in common.
 
+pub(crate) mod audit;
 pub(crate) mod footprint;
 pub(crate) mod login;
 pub(crate) mod refresh;
@@ -36,6 +37,7 @@ pub(crate) enum Measure {
     Verifier,
     Scale,
     Footprint,
+    Audit,
 }
 
 impl Measure {
@@ -51,6 +53,7 @@ impl Measure {
             Self::Verifier => verifier::run(bench).await,
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
+            Self::Audit => audit::run(bench).await,
         }
     }
 }

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod account;
+mod audit;
+mod audit_chain;
+mod audit_walk;
+mod audit_writers;
 mod concurrent;
 mod feed;
 mod harness;

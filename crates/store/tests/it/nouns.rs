@@ -8,7 +8,8 @@ use domain::user::UserId;
 use store::migrate::{Mode, migrate};
 use store::session::Advance;
 use store::{
-    Error, change, imported_user, meta, prepare_all, session, signing_key, status_list, unknown_name, user,
+    Error, audit, change, imported_user, meta, prepare_all, session, signing_key, status_list, unknown_name,
+    user,
 };
 
 use crate::given::any;
@@ -19,6 +20,7 @@ async fn every_statement_can_be_prepared() {
     migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
     let nouns = [
         ("user", user::STATEMENTS),
+        ("audit", audit::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
@@ -28,6 +30,7 @@ async fn every_statement_can_be_prepared() {
         ("unknown_name", unknown_name::STATEMENTS),
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
+        ("audit", &[], audit::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
         ("unknown_name", &[], unknown_name::POSTGRES_STATEMENTS),
     ];
