@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use server::{Edge, Limits, ServerSettings};
 use tokio_util::sync::CancellationToken;
 
+use crate::bare_update;
+
 /// The body that POST /verify/ takes.
 #[derive(Debug, Deserialize)]
 struct VerifyBody {
@@ -39,15 +41,17 @@ async fn healthz() -> &'static str {
 
 /// Serves the bare handler on loopback with `workers` network threads until the process is ended; with
 /// `middleware` it stands behind what every request to the service passes: its loop for connections and its edge.
-pub(crate) fn serve(port: u16, workers: usize, middleware: bool) -> Result<()> {
+/// With `database` it is the handler of [`bare_update`].
+pub(crate) fn serve(port: u16, workers: usize, middleware: bool, database: Option<&str>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let router = database.map_or_else(|| Ok(router()), bare_update::router)?;
         if middleware {
-            let edge = Edge::around(router(), ServerSettings::default());
-            return server::serve(listener, edge, Limits::default(), CancellationToken::new()).await;
+            let edge = Edge::around(router, ServerSettings::default());
+            return Ok(server::serve(listener, edge, Limits::default(), CancellationToken::new()).await?);
         }
-        axum::serve(listener, router()).await
+        Ok::<_, anyhow::Error>(axum::serve(listener, router).await?)
     })?;
     bail!("the bare server ended")
 }

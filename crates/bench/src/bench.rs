@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -54,6 +55,11 @@ impl Bench {
         let path = self.folder.path().join(name);
         fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(path)
+    }
+
+    /// Lets other users of the system pass through the folder of this run: root's PostgreSQL runs as one of them.
+    pub(crate) fn let_others_pass(&self) -> Result<()> {
+        Ok(fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o711))?)
     }
 
     /// A new folder with a database of [`POPULATION`] accounts; made once, then copied.

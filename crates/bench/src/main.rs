@@ -3,12 +3,14 @@
 //! `cargo run --release -p bench` prints the whole table; docs/benchmarks.md says what each line means.
 //!
 //! * [`measure`] has one file per measure; [`compare`] runs the replaced stack side by side.
-//! * [`load`], [`script`] and [`http`] are the client; [`server`], [`child`], [`service`] and [`bare`] the processes.
+//! * [`load`], [`script`] and [`http`] are the client; [`server`], [`child`], [`service`], [`postgres`], [`bare`] and
+//!   [`bare_update`] the processes.
 //! * [`procfs`], [`stats`] and [`report`] turn what happened into numbers.
 //!
 //! To add a measure: a file in `measure/`, its name in [`measure::Measure`], a line in docs/benchmarks.md.
 
 mod bare;
+mod bare_update;
 mod bench;
 mod child;
 mod clock;
@@ -16,6 +18,7 @@ mod compare;
 mod http;
 mod load;
 mod measure;
+mod postgres;
 mod procfs;
 mod report;
 mod script;
@@ -67,6 +70,8 @@ enum Task {
         workers: usize,
         #[arg(long)]
         middleware: bool,
+        #[arg(long)]
+        database: Option<String>,
     },
     /// Becomes another program that ends with the bench (the bench starts this itself).
     #[command(hide = true)]
@@ -100,7 +105,9 @@ struct Options {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.command {
-        Some(Task::Bare { port, workers, middleware }) => bare::serve(port, workers, middleware),
+        Some(Task::Bare { port, workers, middleware, database }) => {
+            bare::serve(port, workers, middleware, database.as_deref())
+        }
         Some(Task::Launch { bench, program, arguments }) => child::launch(bench, &program, &arguments),
         task => {
             // One thread: the client must not take more than one core, and children hang on the thread that made them.

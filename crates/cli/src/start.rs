@@ -19,8 +19,8 @@ use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
 use service::settings::{
-    AdminSettings, ApiKeySettings, AuditSettings, KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile,
-    TokenSettings,
+    AdminSettings, ApiKeySettings, AuditSettings, KeySettings, Settings, SharedUntil, StatusSettings,
+    TokenProfile, TokenSettings,
 };
 use service::{App, Parts};
 use store::copy::{self, Standing};

@@ -179,7 +179,16 @@ mod tests {
         let names: std::collections::BTreeSet<&str> = Right::ALL.iter().map(|right| right.as_str()).collect();
         assert_eq!(names.len(), Right::ALL.len());
         assert!(names.iter().all(|name| is_permission_name(name)), "{names:?}");
-        for bad in ["", "auth", "auth.", ".x", "a.b.c", "auth.view user", "auth.vïew", &format!("a.{}", "x".repeat(200))] {
+        for bad in [
+            "",
+            "auth",
+            "auth.",
+            ".x",
+            "a.b.c",
+            "auth.view user",
+            "auth.vïew",
+            &format!("a.{}", "x".repeat(200)),
+        ] {
             assert!(!is_permission_name(bad), "{bad:?}");
         }
     }

@@ -22,7 +22,7 @@ use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONNECTION, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use tower::Service;
 
@@ -196,6 +196,10 @@ impl Inner {
         }
         if let Some(origin) = &origin {
             policy.apply(&method, origin, response.headers_mut());
+        }
+        // Whoever keeps a connection open finds another replica now, and not when this one closes it under a request.
+        if self.routes.api.as_ref().is_some_and(|api| service::health::is_leaving(&api.app)) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -9,8 +9,8 @@ use service::App;
 use tower::Service;
 
 use crate::api::{
-    admin, docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, status_list,
-    token, verify, well_known,
+    admin, docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session,
+    status_list, token, verify, well_known,
 };
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
@@ -122,24 +122,105 @@ impl Route {
                 &["/forward-auth", "/forward-auth/", "/auth/forward-auth", "/auth/forward-auth/"]
             }
             Self::StatusList => &["/status-lists/{list}", "/auth/status-lists/{list}"],
-            Self::AdminUsers => &["/admin/api/users/", "/admin/api/users", "/auth/admin/api/users/", "/auth/admin/api/users"],
-            Self::AdminUser => &["/admin/api/users/{id}/", "/admin/api/users/{id}", "/auth/admin/api/users/{id}/", "/auth/admin/api/users/{id}"],
-            Self::AdminDisable => &["/admin/api/users/{id}/disable/", "/admin/api/users/{id}/disable", "/auth/admin/api/users/{id}/disable/", "/auth/admin/api/users/{id}/disable"],
-            Self::AdminEnable => &["/admin/api/users/{id}/enable/", "/admin/api/users/{id}/enable", "/auth/admin/api/users/{id}/enable/", "/auth/admin/api/users/{id}/enable"],
-            Self::AdminRole => &["/admin/api/users/{id}/roles/{role}/", "/admin/api/users/{id}/roles/{role}", "/auth/admin/api/users/{id}/roles/{role}/", "/auth/admin/api/users/{id}/roles/{role}"],
-            Self::AdminSessions => &["/admin/api/users/{id}/sessions/", "/admin/api/users/{id}/sessions", "/auth/admin/api/users/{id}/sessions/", "/auth/admin/api/users/{id}/sessions"],
-            Self::AdminSession => &["/admin/api/users/{id}/sessions/{session}/", "/admin/api/users/{id}/sessions/{session}", "/auth/admin/api/users/{id}/sessions/{session}/", "/auth/admin/api/users/{id}/sessions/{session}"],
-            Self::AdminMemberships => &["/admin/api/users/{id}/groups/", "/admin/api/users/{id}/groups", "/auth/admin/api/users/{id}/groups/", "/auth/admin/api/users/{id}/groups"],
-            Self::AdminMembership => &["/admin/api/users/{id}/groups/{group}/", "/admin/api/users/{id}/groups/{group}", "/auth/admin/api/users/{id}/groups/{group}/", "/auth/admin/api/users/{id}/groups/{group}"],
-            Self::AdminGroups => &["/admin/api/groups/", "/admin/api/groups", "/auth/admin/api/groups/", "/auth/admin/api/groups"],
-            Self::AdminGroup => &["/admin/api/groups/{id}/", "/admin/api/groups/{id}", "/auth/admin/api/groups/{id}/", "/auth/admin/api/groups/{id}"],
-            Self::AdminPermission => &["/admin/api/groups/{id}/permissions/{permission}/", "/admin/api/groups/{id}/permissions/{permission}", "/auth/admin/api/groups/{id}/permissions/{permission}/", "/auth/admin/api/groups/{id}/permissions/{permission}"],
-            Self::AdminKeys => &["/admin/api/keys/", "/admin/api/keys", "/auth/admin/api/keys/", "/auth/admin/api/keys"],
-            Self::AdminRotate => &["/admin/api/keys/rotate/", "/admin/api/keys/rotate", "/auth/admin/api/keys/rotate/", "/auth/admin/api/keys/rotate"],
-            Self::AdminAudit => &["/admin/api/audit/", "/admin/api/audit", "/auth/admin/api/audit/", "/auth/admin/api/audit"],
-            Self::AdminBootstrap => &["/admin/api/bootstrap/", "/admin/api/bootstrap", "/auth/admin/api/bootstrap/", "/auth/admin/api/bootstrap"],
-            Self::AdminApiKeys => &["/admin/api/api-keys/", "/admin/api/api-keys", "/auth/admin/api/api-keys/", "/auth/admin/api/api-keys"],
-            Self::AdminApiKey => &["/admin/api/api-keys/{id}/", "/admin/api/api-keys/{id}", "/auth/admin/api/api-keys/{id}/", "/auth/admin/api/api-keys/{id}"],
+            Self::AdminUsers => {
+                &["/admin/api/users/", "/admin/api/users", "/auth/admin/api/users/", "/auth/admin/api/users"]
+            }
+            Self::AdminUser => &[
+                "/admin/api/users/{id}/",
+                "/admin/api/users/{id}",
+                "/auth/admin/api/users/{id}/",
+                "/auth/admin/api/users/{id}",
+            ],
+            Self::AdminDisable => &[
+                "/admin/api/users/{id}/disable/",
+                "/admin/api/users/{id}/disable",
+                "/auth/admin/api/users/{id}/disable/",
+                "/auth/admin/api/users/{id}/disable",
+            ],
+            Self::AdminEnable => &[
+                "/admin/api/users/{id}/enable/",
+                "/admin/api/users/{id}/enable",
+                "/auth/admin/api/users/{id}/enable/",
+                "/auth/admin/api/users/{id}/enable",
+            ],
+            Self::AdminRole => &[
+                "/admin/api/users/{id}/roles/{role}/",
+                "/admin/api/users/{id}/roles/{role}",
+                "/auth/admin/api/users/{id}/roles/{role}/",
+                "/auth/admin/api/users/{id}/roles/{role}",
+            ],
+            Self::AdminSessions => &[
+                "/admin/api/users/{id}/sessions/",
+                "/admin/api/users/{id}/sessions",
+                "/auth/admin/api/users/{id}/sessions/",
+                "/auth/admin/api/users/{id}/sessions",
+            ],
+            Self::AdminSession => &[
+                "/admin/api/users/{id}/sessions/{session}/",
+                "/admin/api/users/{id}/sessions/{session}",
+                "/auth/admin/api/users/{id}/sessions/{session}/",
+                "/auth/admin/api/users/{id}/sessions/{session}",
+            ],
+            Self::AdminMemberships => &[
+                "/admin/api/users/{id}/groups/",
+                "/admin/api/users/{id}/groups",
+                "/auth/admin/api/users/{id}/groups/",
+                "/auth/admin/api/users/{id}/groups",
+            ],
+            Self::AdminMembership => &[
+                "/admin/api/users/{id}/groups/{group}/",
+                "/admin/api/users/{id}/groups/{group}",
+                "/auth/admin/api/users/{id}/groups/{group}/",
+                "/auth/admin/api/users/{id}/groups/{group}",
+            ],
+            Self::AdminGroups => &[
+                "/admin/api/groups/",
+                "/admin/api/groups",
+                "/auth/admin/api/groups/",
+                "/auth/admin/api/groups",
+            ],
+            Self::AdminGroup => &[
+                "/admin/api/groups/{id}/",
+                "/admin/api/groups/{id}",
+                "/auth/admin/api/groups/{id}/",
+                "/auth/admin/api/groups/{id}",
+            ],
+            Self::AdminPermission => &[
+                "/admin/api/groups/{id}/permissions/{permission}/",
+                "/admin/api/groups/{id}/permissions/{permission}",
+                "/auth/admin/api/groups/{id}/permissions/{permission}/",
+                "/auth/admin/api/groups/{id}/permissions/{permission}",
+            ],
+            Self::AdminKeys => {
+                &["/admin/api/keys/", "/admin/api/keys", "/auth/admin/api/keys/", "/auth/admin/api/keys"]
+            }
+            Self::AdminRotate => &[
+                "/admin/api/keys/rotate/",
+                "/admin/api/keys/rotate",
+                "/auth/admin/api/keys/rotate/",
+                "/auth/admin/api/keys/rotate",
+            ],
+            Self::AdminAudit => {
+                &["/admin/api/audit/", "/admin/api/audit", "/auth/admin/api/audit/", "/auth/admin/api/audit"]
+            }
+            Self::AdminBootstrap => &[
+                "/admin/api/bootstrap/",
+                "/admin/api/bootstrap",
+                "/auth/admin/api/bootstrap/",
+                "/auth/admin/api/bootstrap",
+            ],
+            Self::AdminApiKeys => &[
+                "/admin/api/api-keys/",
+                "/admin/api/api-keys",
+                "/auth/admin/api/api-keys/",
+                "/auth/admin/api/api-keys",
+            ],
+            Self::AdminApiKey => &[
+                "/admin/api/api-keys/{id}/",
+                "/admin/api/api-keys/{id}",
+                "/auth/admin/api/api-keys/{id}/",
+                "/auth/admin/api/api-keys/{id}",
+            ],
             Self::Token => &["/token/", "/token", "/auth/token/", "/auth/token"],
             Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
             Self::OpenIdConfiguration => {

@@ -66,7 +66,8 @@ pub(crate) fn prepare(app: &App, new: &NewKey, now: Timestamp) -> Result<Made> {
     let no_scope = || vec!["Not a list of permissions such as shop.view_book, with single spaces.".into()];
     let scope = errors.take("scope", Scope::parse(&new.scope).ok_or_else(no_scope));
     if new.expires_at <= now || new.expires_at > now + app.settings.api_keys.max_lifetime {
-        errors.push("expires_at", vec!["Not in the future, or later than API_KEY_MAX_LIFETIME allows.".into()]);
+        errors
+            .push("expires_at", vec!["Not in the future, or later than API_KEY_MAX_LIFETIME allows.".into()]);
     }
     let (Some(name), Some(scope), true) = (name, scope, errors.is_empty()) else {
         return Err(Error::invalid(errors));
@@ -74,7 +75,16 @@ pub(crate) fn prepare(app: &App, new: &NewKey, now: Timestamp) -> Result<Made> {
     let id = ApiKeyId::new(crypto::random::fill());
     let text = domain::api_key::text(&id, crypto::random::fill());
     let expires_at = new.expires_at;
-    let key = ApiKey { id, user: new.user, name, scope, created_at: now, expires_at, last_used_at: None, revoked_at: None };
+    let key = ApiKey {
+        id,
+        user: new.user,
+        name,
+        scope,
+        created_at: now,
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
     Ok(Made { key, text })
 }
 

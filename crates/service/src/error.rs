@@ -167,12 +167,16 @@ impl StdError for Error {
 
 impl From<store::Error> for Error {
     fn from(source: store::Error) -> Self {
-        if source.is_transient() {
-            let mut error = Self::unavailable(Duration::from_secs(1), "The database is not available.");
-            error.source = Some(source.into());
-            return error;
+        // A server that cannot be relied on is as good as none; the log says how to mend it.
+        let retry_after = match &source {
+            store::Error::Refused(_) => Duration::from_secs(5),
+            transient if transient.is_transient() => Duration::from_secs(1),
+            _ => return Self::internal(source),
+        };
+        Self {
+            source: Some(source.into()),
+            ..Self::unavailable(retry_after, "The database is not available.")
         }
-        Self::internal(source)
     }
 }
 

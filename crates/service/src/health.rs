@@ -34,3 +34,9 @@ pub async fn ready(app: &App) -> Result<()> {
 pub fn leave(app: &App) {
     app.leaving.store(true, Relaxed);
 }
+
+/// Whether the service is about to stop.
+#[must_use]
+pub fn is_leaving(app: &App) -> bool {
+    app.leaving.load(Relaxed)
+}

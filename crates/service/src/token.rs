@@ -58,8 +58,7 @@ pub(crate) fn mint_for_key(
     now: Timestamp,
 ) -> Result<String> {
     let jti = Jti::new(crypto::random::fill());
-    let standard =
-        Standard { scope: Some(scope.to_string()), ..Standard::of(session.user_id, key.as_str()) };
+    let standard = Standard { scope: Some(scope.to_string()), ..Standard::of(session.user_id, key.as_str()) };
     let status = status(app, session);
     let claims = Claims { status, standard, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
     let kind = if is_rfc9068(app) { TokenKind::AccessToken } else { TokenKind::Jwt };

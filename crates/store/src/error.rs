@@ -57,7 +57,8 @@ pub enum Error {
     /// Migrations are pending and the settings forbid applying them.
     #[error("{0} migration(s) are pending and applying them is switched off; run `migrate`")]
     MigrationsPending(usize),
-    /// Something was refused, with the reason and how to mend it: a backup, a restore, a server that we cannot rely on.
+    /// Something was refused, with the reason and how to mend it: a backup, a restore, a server that we cannot rely on. While
+    /// a service runs it is the last: nothing was done, and nothing can be until somebody has mended it.
     #[error("{0}")]
     Refused(Cow<'static, str>),
 }

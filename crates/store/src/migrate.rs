@@ -33,107 +33,37 @@ struct Migration {
     compatible_from: i64,
 }
 
-const SQLITE: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "initial",
-        sql: include_str!("../migrations/sqlite/0001_initial.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 2,
-        name: "session_list",
-        sql: include_str!("../migrations/sqlite/0002_session_list.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 3,
-        name: "signing_keys",
-        sql: include_str!("../migrations/sqlite/0003_signing_keys.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 4,
-        name: "status_lists",
-        sql: include_str!("../migrations/sqlite/0004_status_lists.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 5,
-        name: "audit",
-        sql: include_str!("../migrations/sqlite/0005_audit.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 8,
-        name: "groups",
-        sql: include_str!("../migrations/sqlite/0008_groups.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 9,
-        name: "administration",
-        sql: include_str!("../migrations/sqlite/0009_administration.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 10,
-        name: "api_keys",
-        sql: include_str!("../migrations/sqlite/0010_api_keys.sql"),
-        compatible_from: 1,
-    },
-];
+impl Migration {
+    /// One that programs without it can live with.
+    const fn added(version: i64, name: &'static str, sql: &'static str) -> Self {
+        Self { version, name, sql, compatible_from: 1 }
+    }
+}
 
-const POSTGRES: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "initial",
-        sql: include_str!("../migrations/postgres/0001_initial.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 2,
-        name: "session_list",
-        sql: include_str!("../migrations/postgres/0002_session_list.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 3,
-        name: "signing_keys",
-        sql: include_str!("../migrations/postgres/0003_signing_keys.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 4,
-        name: "status_lists",
-        sql: include_str!("../migrations/postgres/0004_status_lists.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 5,
-        name: "audit",
-        sql: include_str!("../migrations/postgres/0005_audit.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 8,
-        name: "groups",
-        sql: include_str!("../migrations/postgres/0008_groups.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 9,
-        name: "administration",
-        sql: include_str!("../migrations/postgres/0009_administration.sql"),
-        compatible_from: 1,
-    },
-    Migration {
-        version: 10,
-        name: "api_keys",
-        sql: include_str!("../migrations/postgres/0010_api_keys.sql"),
-        compatible_from: 1,
-    },
-];
+/// The list, with the texts of an engine.
+macro_rules! migrations {
+    ($engine:literal) => {
+        &[
+            Migration::added(1, "initial", text!($engine, "0001_initial")),
+            Migration::added(2, "session_list", text!($engine, "0002_session_list")),
+            Migration::added(3, "signing_keys", text!($engine, "0003_signing_keys")),
+            Migration::added(4, "status_lists", text!($engine, "0004_status_lists")),
+            Migration::added(5, "audit", text!($engine, "0005_audit")),
+            Migration::added(8, "groups", text!($engine, "0008_groups")),
+            Migration::added(9, "administration", text!($engine, "0009_administration")),
+            Migration::added(10, "api_keys", text!($engine, "0010_api_keys")),
+        ]
+    };
+}
+
+macro_rules! text {
+    ($engine:literal, $file:literal) => {
+        include_str!(concat!("../migrations/", $engine, "/", $file, ".sql"))
+    };
+}
+
+const SQLITE: &[Migration] = migrations!("sqlite");
+const POSTGRES: &[Migration] = migrations!("postgres");
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY NOT NULL, \
     name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";

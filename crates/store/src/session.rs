@@ -21,6 +21,9 @@ pub struct Found {
 const FIND: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at, s.status_list, s.status_place FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
 const INSERT: &str = "INSERT INTO sessions (id, user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, idle_expires_at, expires_at, keep_until, revoked_at, address, user_agent, status_list, status_place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING";
 const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = $4, last_used_at = $5, rotated_at = $5, idle_expires_at = $6 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL";
+// The usual refresh in one statement. What stands in the WHERE is when `domain::session::decide` says Rotate, and what is set is
+// `domain::session::rotate`; a test holds them together.
+const ADVANCE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = jti, last_used_at = $4, rotated_at = $4, idle_expires_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END WHERE id = $1 AND jti = $2 AND revoked_at IS NULL AND idle_expires_at > $4 AND expires_at > $4 AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.id = $6 AND u.epoch <= $7 AND u.disabled_at IS NULL) RETURNING id, user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, idle_expires_at, expires_at, revoked_at, address, user_agent, status_list, status_place";
 const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 // The last four bytes of an id are the epoch of its login, so that what ended with an epoch is left out by the database.
@@ -28,7 +31,7 @@ const LIST_LIVE: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous
 const PURGE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, TOUCH, REVOKE, LIST_LIVE, PURGE];
+pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, ADVANCE, TOUCH, REVOKE, LIST_LIVE, PURGE];
 
 /// The session with this id, and its user's state.
 pub async fn find(tx: &mut Tx, id: SessionId) -> Result<Option<Found>> {
@@ -68,6 +71,36 @@ pub async fn rotate(tx: &mut Tx, rotated: &Session) -> Result<bool> {
         rotated.idle_expires_at.micros().into(),
     ];
     Ok(tx.execute(ROTATE, &params).await? == 1)
+}
+
+/// A refresh as its token asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Advance {
+    /// The session that the token names.
+    pub id: SessionId,
+    /// The user that it names.
+    pub user: UserId,
+    /// The token's id: only that of the generation in force will do.
+    pub presented: Jti,
+    /// The id of its successor.
+    pub next: Jti,
+    /// How long the successor is good, if the session is.
+    pub idle_expires_at: Timestamp,
+}
+
+/// Moves a good session of an enabled user to its next generation and commits, all in one statement. `None`, and nothing
+/// has changed, when anything is not as it has to be: [`find`] says what.
+pub async fn advance(tx: Tx, asked: &Advance, now: Timestamp) -> Result<Option<Session>> {
+    let params = [
+        asked.id.as_bytes().as_slice().into(),
+        asked.presented.as_bytes().as_slice().into(),
+        asked.next.as_bytes().as_slice().into(),
+        now.micros().into(),
+        asked.idle_expires_at.micros().into(),
+        asked.user.get().into(),
+        i64::from(asked.id.epoch()).into(),
+    ];
+    tx.query_opt_and_commit(ADVANCE, &params).await?.as_ref().map(|row| read_session(row, 13)).transpose()
 }
 
 /// Notes a use that does not rotate.
@@ -130,8 +163,14 @@ fn sixteen(bytes: &[u8]) -> Result<[u8; 16]> {
 }
 
 fn read(row: &Row) -> Result<Found> {
+    let session = read_session(row, 15)?;
+    Ok(Found { session, user_epoch: read_epoch(row.int(13)?)?, user_active: row.opt_int(14)?.is_none() })
+}
+
+/// Reads a session from the first columns of a row, and its place in a status list from column `status` and the next.
+fn read_session(row: &Row, status: usize) -> Result<Session> {
     let time = |i| row.int(i).map(Timestamp::from_micros);
-    let session = Session {
+    Ok(Session {
         id: read_id(row.blob(0)?)?,
         user_id: UserId::new(row.int(1)?),
         generation: row.int(2)?,
@@ -143,9 +182,8 @@ fn read(row: &Row) -> Result<Found> {
         idle_expires_at: time(8)?,
         expires_at: time(9)?,
         revoked_at: row.opt_int(10)?.map(Timestamp::from_micros),
-        status: crate::status_list::read_place(row, 15)?,
+        status: crate::status_list::read_place(row, status)?,
         address: row.text(11)?.to_owned(),
         user_agent: row.text(12)?.to_owned(),
-    };
-    Ok(Found { session, user_epoch: read_epoch(row.int(13)?)?, user_active: row.opt_int(14)?.is_none() })
+    })
 }

@@ -4,11 +4,14 @@
 //! private cluster (`tests/postgres run COMMAND` sets it), it is a schema of the test's own there, left to the end of
 //! the cluster.
 //!
+//! [`Cluster`] is a server of one test's own, [`FaultProxy`] a link to a server that breaks as it is told.
+//!
 //! Helpers panic: what fails in a helper is a failed test.
 
 #![expect(clippy::missing_panics_doc, reason = "helpers panic, as the crate's documentation says")]
 
 mod cluster;
+mod fault_proxy;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -17,6 +20,7 @@ use store::{Db, PostgresOptions, SqliteOptions};
 use tempfile::TempDir;
 
 pub use cluster::Cluster;
+pub use fault_proxy::{FaultProxy, Happened, Towards};
 
 /// The place of one database. A file goes with it.
 #[derive(Debug)]

@@ -119,6 +119,11 @@ impl Process {
         self.address
     }
 
+    /// Starts at the address of now from here on, as a replica that others know does.
+    pub fn keep_address(&mut self) {
+        self.keeps_address = true;
+    }
+
     /// Changes a setting for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());

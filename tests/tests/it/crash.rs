@@ -14,7 +14,7 @@ use testkit::process::Process;
 use testkit::skip::rounds;
 use testkit::wait;
 
-use crate::history::{Account, Chain, History, refresh_on, register_and_log_in};
+use crate::history::{Account, Chain, History, log_in_and_out, refresh_on, register_and_log_in};
 use crate::{foreign, turn};
 
 const REGISTRARS: usize = 3;
@@ -34,6 +34,7 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
         acknowledged += history.acknowledged;
         service.run();
         seen.check_ended(&service);
+        seen.check_logged_out(&service, &history.logged_out);
         seen.check_chains(&service, history.chains);
         seen.check_accounts(&service, &history.accounts);
         check_audit(&service, &seen.ids);
@@ -41,12 +42,8 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
             check_integrity(environment, &service.database());
         }
     }
-    println!(
-        "{acknowledged} requests acknowledged, {} accounts, {} sessions ended",
-        seen.ids.len(),
-        seen.ended.len()
-    );
-    assert!(acknowledged > 0 && !seen.ids.is_empty() && !seen.ended.is_empty(), "the load did nothing");
+    seen.sum_up(acknowledged);
+    assert!(!seen.ended.is_empty(), "no session was ended by a reuse");
 }
 
 #[test]
@@ -65,12 +62,12 @@ fn kill_9_of_the_database_server_loses_nothing_acknowledged() {
         cluster.start();
         wait::until("the service works again", Duration::from_secs(30), || service.is_ready());
         seen.check_ended(&service);
+        seen.check_logged_out(&service, &history.logged_out);
         seen.check_chains(&service, history.chains);
         seen.check_accounts(&service, &history.accounts);
         check_audit(&service, &seen.ids);
     }
-    println!("{acknowledged} requests acknowledged, {} accounts", seen.ids.len());
-    assert!(acknowledged > 0 && !seen.ids.is_empty(), "the load did nothing");
+    seen.sum_up(acknowledged);
 }
 
 /// Loads the service from several clients and has something die at a random moment; what the clients know.
@@ -78,10 +75,13 @@ fn load_and_strike(service: &mut Process, round: usize, strike: impl FnOnce(&mut
     let chains: Vec<Chain> = (0..REFRESHERS)
         .map(|_| Chain { tokens: vec![service.login("reader", "violet-umbrella-42").refresh] })
         .collect();
+    let leaving = service.login("reader", "violet-umbrella-42").refresh;
     let stop = AtomicBool::new(false);
     let mut history = History::default();
     std::thread::scope(|scope| {
         let mut workers = Vec::new();
+        let (client, stopped) = (service.client(), &stop);
+        workers.push(scope.spawn(move || log_in_and_out(client, leaving, stopped)));
         for number in 0..REGISTRARS {
             let (client, stop) = (service.client(), &stop);
             workers
@@ -107,9 +107,29 @@ struct Seen {
     ids: BTreeSet<i64>,
     /// A token of each session that a reuse has ended.
     ended: Vec<String>,
+    /// How many acknowledged logouts were looked at.
+    logouts: usize,
 }
 
 impl Seen {
+    fn sum_up(&self, acknowledged: usize) {
+        println!(
+            "{acknowledged} requests acknowledged, {} accounts, {} logouts, {} sessions ended by a reuse",
+            self.ids.len(),
+            self.logouts,
+            self.ended.len()
+        );
+        assert!(acknowledged > 0 && !self.ids.is_empty() && self.logouts > 0, "the load did nothing");
+    }
+
+    /// RF-08: nor does a session whose logout was acknowledged.
+    fn check_logged_out(&mut self, service: &Process, tokens: &[String]) {
+        self.logouts += tokens.len();
+        for token in tokens {
+            assert_eq!(service.refresh(token).status, 401, "a session that was logged out of lives again");
+        }
+    }
+
     /// RF-08: what ended before a crash stays ended after it.
     fn check_ended(&self, service: &Process) {
         for token in self.ended.iter().rev().take(10) {

@@ -42,6 +42,8 @@ impl Chain {
 pub(crate) struct History {
     pub(crate) accounts: Vec<Account>,
     pub(crate) chains: Vec<Chain>,
+    /// Refresh tokens of sessions whose logout was acknowledged.
+    pub(crate) logged_out: Vec<String>,
     /// Requests that were acknowledged with success.
     pub(crate) acknowledged: usize,
 }
@@ -51,6 +53,7 @@ impl History {
     pub(crate) fn extend(&mut self, other: Self) {
         self.accounts.extend(other.accounts);
         self.chains.extend(other.chains);
+        self.logged_out.extend(other.logged_out);
         self.acknowledged += other.acknowledged;
     }
 }
@@ -109,6 +112,30 @@ pub(crate) fn refresh_on(mut client: Client, chain: Chain, stop: &AtomicBool) ->
         if answer.status == 200 {
             history.acknowledged += 1;
             chain.tokens.push(answer.member("refresh"));
+        }
+    }
+    history
+}
+
+/// Logs out of one session after another, beginning with this one, until the service is gone. What was not answered may
+/// have happened or not, and is not followed up.
+pub(crate) fn log_in_and_out(mut client: Client, first: String, stop: &AtomicBool) -> History {
+    let mut history = History::default();
+    let mut token = Some(first);
+    while !stop.load(Ordering::Relaxed) {
+        let Some(session) = token.take() else {
+            let login = json!({"username": "reader", "password": "violet-umbrella-42"});
+            let Some(answer) = proceed(client.try_post("/login/", &login), 200, stop) else { break };
+            token = (answer.status == 200).then(|| answer.member("refresh"));
+            continue;
+        };
+        let Some(answer) = proceed(client.try_post("/logout/", &json!({"refresh": session})), 200, stop)
+        else {
+            break;
+        };
+        if answer.status == 200 {
+            history.acknowledged += 1;
+            history.logged_out.push(session);
         }
     }
     history

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -15,14 +16,14 @@ use testkit::wait::{self, Deadline};
 use crate::{foreign, turn};
 
 const PASSWORD: &str = "violet-umbrella-42";
-const KEY_ENCRYPTION_KEY: &str = "7YzR3mQx0LwK9vTdJ5bNcHs1GfPa8EuV";
+pub(crate) const KEY_ENCRYPTION_KEY: &str = "7YzR3mQx0LwK9vTdJ5bNcHs1GfPa8EuV";
 /// The service promises one second; a loaded machine gets more before the test gives up.
 const LIMIT: Duration = Duration::from_secs(15);
 /// How long the verifiers keep the keys, in seconds: less than a key is published ahead, as by default.
 const KEEP: u32 = 2;
 
 /// A neighbour's program that checks tokens and follows the published keys.
-struct Verifier {
+pub(crate) struct Verifier {
     name: &'static str,
     child: Child,
     input: ChildStdin,
@@ -30,19 +31,19 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn start(name: &'static str, mut command: Command, service: &Process) -> Self {
+    fn start(name: &'static str, mut command: Command, service: SocketAddr) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let uri = format!("http://{}/.well-known/jwks.json", service.address());
+        let uri = format!("http://{service}/.well-known/jwks.json");
         writeln!(input, "{}", json!({"jwks_uri": uri, "secret": SECRET_KEY, "keep": KEEP}))
             .expect("it reads");
         Self { name, child, input, output }
     }
 
     /// PyJWT's PyJWKClient, as the catalog pins it and the latest, and jose's createRemoteJWKSet.
-    fn all(environment: &Path, service: &Process) -> Vec<Self> {
+    pub(crate) fn all(environment: &Path, service: SocketAddr) -> Vec<Self> {
         let pyjwt = |version: &str| {
             let mut command = foreign::python(environment);
             command.arg(foreign::scripts().join("bridge.py")).env("PYTHONPATH", environment.join(version));
@@ -79,7 +80,7 @@ fn service(more: &[(&str, &str)]) -> Process {
     Process::start(&settings)
 }
 
-fn header(token: &str) -> Value {
+pub(crate) fn header(token: &str) -> Value {
     let bytes = BASE64URL.decode(token.split('.').next().expect("a header")).expect("base64url");
     serde_json::from_slice(&bytes).expect("JSON")
 }
@@ -90,7 +91,7 @@ fn run(service: &Process, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn assert_good(verifiers: &mut [Verifier], token: &str, when: &str) {
+pub(crate) fn assert_good(verifiers: &mut [Verifier], token: &str, when: &str) {
     for verifier in verifiers {
         let said = verifier.check(token);
         assert_eq!(said["ok"], true, "{}, {when}: {said}", verifier.name);
@@ -109,7 +110,7 @@ fn foreign_clients_follow_a_rotation_without_a_failure() {
     service.register("reader", PASSWORD);
     let mut pair = service.login("reader", PASSWORD);
     let first = pair.access.clone();
-    let mut verifiers = Verifier::all(&environment, &service);
+    let mut verifiers = Verifier::all(&environment, service.address());
     assert_good(&mut verifiers, &first, "before the rotation");
     run(&service, &["key", "rotate"]);
     let (mut ids, mut checked, deadline) = (BTreeSet::new(), 0, Deadline::after(Duration::from_secs(60)));
@@ -136,7 +137,7 @@ fn foreign_clients_lose_a_dropped_key() {
     let service = service(&[("SIGNING_ALG", "ES256")]);
     service.register("reader", PASSWORD);
     let old = service.login("reader", PASSWORD);
-    let mut verifiers = Verifier::all(&environment, &service);
+    let mut verifiers = Verifier::all(&environment, service.address());
     assert_good(&mut verifiers, &old.access, "before");
     let id = header(&old.access)["kid"].as_str().expect("an id").to_owned();
     assert!(run(&service, &["key", "list"]).contains(&id));
@@ -170,7 +171,7 @@ fn the_bridge_loses_nobody() {
     assert_eq!(header(&old.access)["alg"], "HS256");
     service.set("SIGNING_ALG", "EdDSA");
     service.restart();
-    let mut verifiers = Verifier::all(&environment, &service);
+    let mut verifiers = Verifier::all(&environment, service.address());
     assert_good(&mut verifiers, &old.access, "a token of the secret");
     assert_eq!((service.verify(&old.access), service.verify(&old.refresh)), (200, 200));
     let next = service.refresh(&old.refresh);

@@ -14,6 +14,8 @@
 //! | `disk_full` | no space: 503, no false success, nothing broken |
 //! | `canaries` | no secret in any log line |
 //! | `postgres` | several replicas on one PostgreSQL; what they answer while it is away |
+//! | `links` | replicas whose links to PostgreSQL are slow, half open or cut; answers to COMMIT that are lost |
+//! | `rolling` | a rolling restart and a key rotation under load behind a proxy that asks /readyz: nothing fails |
 //! | `moving` | a living installation goes from its file to PostgreSQL; nobody is logged out, kill -9 at any moment |
 //! | `moving_in` | a Django project moves in from SQLite and PostgreSQL; users by every hasher log in; kill -9 at any moment |
 //! | `replay` | the recorded cases of the replaced service |
@@ -29,6 +31,7 @@ mod foreign;
 mod history;
 mod hostile;
 mod keys;
+mod links;
 mod moving;
 mod moving_in;
 mod overload;
@@ -37,6 +40,7 @@ mod proxies;
 mod refresh_race;
 mod replay;
 mod revocation;
+mod rolling;
 mod security_page;
 mod shutdown;
 mod slow;

@@ -22,7 +22,7 @@ fn service(cluster: &Cluster, settings: &[(&str, &str)]) -> Process {
     service
 }
 
-fn assert_unavailable(answer: &Answer) {
+pub(crate) fn assert_unavailable(answer: &Answer) {
     assert_eq!(answer.status, 503, "{answer:?}");
     let seconds: u64 = answer.header("retry-after").expect("Retry-After").parse().expect("seconds");
     assert!((1..=60).contains(&seconds), "{answer:?}");

@@ -199,12 +199,12 @@ fn check(proxied: &Proxied) {
 }
 
 /// Where Debian puts it; `/usr/sbin` is not on everybody's path.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let place = Path::new("/usr/sbin").join(name);
     if place.is_file() { place } else { PathBuf::from(name) }
 }
 
-fn installed(name: &str) -> bool {
+pub(crate) fn installed(name: &str) -> bool {
     let found = Command::new(program(name)).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok()
 }

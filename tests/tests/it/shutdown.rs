@@ -131,7 +131,9 @@ fn a_service_that_stops_says_so_first_and_answers_on() {
     let mut ready = service.client();
     wait::until("it is not ready any more", Duration::from_secs(30), || ready.get("/readyz").status == 503);
     let mut client = service.client();
-    assert_eq!(client.get("/healthz").status, 200);
+    let answer = client.get("/healthz");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("connection"), Some("close"), "no connection is kept that would break later");
     assert_eq!(service.verify(&pair.access), 200, "new connections are still taken");
     assert!(service.await_end(Duration::from_secs(60)).success());
 }

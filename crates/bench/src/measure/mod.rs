@@ -5,8 +5,11 @@ pub(crate) mod footprint;
 pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod refresh;
+pub(crate) mod refresh_postgres;
+pub(crate) mod replicas;
 pub(crate) mod scale;
 pub(crate) mod storm;
+pub(crate) mod verifier;
 pub(crate) mod verify;
 
 use std::ffi::OsString;
@@ -30,6 +33,9 @@ pub(crate) enum Measure {
     Login,
     Storm,
     Refresh,
+    RefreshPostgres,
+    Replicas,
+    Verifier,
     Scale,
     Footprint,
     Audit,
@@ -44,6 +50,9 @@ impl Measure {
             Self::Login => login::run(bench).await,
             Self::Storm => storm::run(bench).await,
             Self::Refresh => refresh::run(bench).await,
+            Self::RefreshPostgres => refresh_postgres::run(bench).await,
+            Self::Replicas => replicas::run(bench).await,
+            Self::Verifier => verifier::run(bench).await,
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
             Self::Audit => audit::run(bench).await,
@@ -112,12 +121,18 @@ pub(crate) fn registrants(endpoint: Endpoint, label: &str, count: usize) -> Vec<
 
 /// Starts the bare handler, with or without the service's middleware around it, as a process of its own.
 pub(crate) async fn start_bare(bench: &Bench, name: &str, middleware: bool) -> Result<Server> {
+    let extra: &[&str] = if middleware { &["--middleware"] } else { &[] };
+    start_bare_with(bench, name, extra).await
+}
+
+/// Starts a bare handler with these arguments beside the usual ones.
+pub(crate) async fn start_bare_with(bench: &Bench, name: &str, extra: &[&str]) -> Result<Server> {
     let port = free_port()?;
     let mut arguments: Vec<OsString> =
         ["bare", "--port", &port.to_string(), "--workers", &bench.workers.to_string()]
             .map(OsString::from)
             .into();
-    arguments.extend(middleware.then(|| "--middleware".into()));
+    arguments.extend(extra.iter().map(OsString::from));
     Server::start(&std::env::current_exe()?, &arguments, &[], &bench.folder(name)?, port, &[200]).await
 }
 

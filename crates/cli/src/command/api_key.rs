@@ -84,7 +84,8 @@ fn as_json(key: &Stored) -> Value {
 }
 
 async fn revoke(app: &App, id: &str) -> anyhow::Result<()> {
-    let parsed = ApiKeyId::parse(id).ok_or_else(|| Usage("not the id of an API key: 16 hex digits".to_owned()))?;
+    let parsed =
+        ApiKeyId::parse(id).ok_or_else(|| Usage("not the id of an API key: 16 hex digits".to_owned()))?;
     let changed = api_key::revoke(app, &parsed).await?;
     let what = if changed { "is revoked" } else { "is no key that was good" };
     Ok(print(&format!("{parsed} {what}\n"))?)

@@ -354,18 +354,20 @@ fn any_claims() -> impl Strategy<Value = Claims> {
     let names = (text(), prop::collection::vec(any::<String>(), 0..3), text(), text(), text());
     let ids = ("\\PC{1,60}", 1..=i64::MAX, prop::option::of(any::<[u8; 16]>()));
     (kind, times, ids, names).prop_map(
-        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience, subject, client, scope))| Claims {
-            token_type,
-            expires_at: exp,
-            issued_at: iat,
-            not_before: nbf,
-            jti,
-            user_id: UserId::new(user),
-            session: sid.map(SessionId::from_bytes),
-            issuer,
-            audience,
-            status: None,
-            standard: Standard { subject, client, scope },
+        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience, subject, client, scope))| {
+            Claims {
+                token_type,
+                expires_at: exp,
+                issued_at: iat,
+                not_before: nbf,
+                jti,
+                user_id: UserId::new(user),
+                session: sid.map(SessionId::from_bytes),
+                issuer,
+                audience,
+                status: None,
+                standard: Standard { subject, client, scope },
+            }
         },
     )
 }

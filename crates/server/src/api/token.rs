@@ -83,7 +83,11 @@ pub(crate) async fn token(State(api): State<Api>, call: Call) -> Result<Answer, 
 }
 
 /// Id and key, from the header or from the body, in one way only (RFC 6749 section 2.3).
-fn client(headers: &HeaderMap, id: Option<String>, secret: Option<String>) -> Result<(String, String), Error> {
+fn client(
+    headers: &HeaderMap,
+    id: Option<String>,
+    secret: Option<String>,
+) -> Result<(String, String), Error> {
     if !headers.contains_key(AUTHORIZATION) {
         return id.zip(secret).ok_or(Error::InvalidClient);
     }

@@ -85,7 +85,8 @@ fn every_operation_of_the_document_is_in_the_matrix() {
     let document = serde_json::to_value(server::openapi()).unwrap();
     let mut documented = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
-        documented.extend(operations.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())));
+        documented
+            .extend(operations.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())));
     }
     let listed = OPERATIONS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
     assert_eq!(listed.collect::<BTreeSet<_>>(), documented, "a new operation belongs into OPERATIONS");
@@ -169,7 +170,11 @@ async fn everybody_gets_what_they_may_and_nothing_else() {
                 };
                 let able = admins.staff_with(right).await;
                 let got = send(Some(&able), &target).await;
-                assert_eq!([401, 403].contains(&got), access == For::Superusers, "{what} with {right}: {got}");
+                assert_eq!(
+                    [401, 403].contains(&got),
+                    access == For::Superusers,
+                    "{what} with {right}: {got}"
+                );
                 let fresh = concrete(&admins, path).await;
                 let got = send(Some(&admins.root), &fresh).await;
                 assert!(![401, 403].contains(&got) && got < 500, "{what} as superuser: {got}");
@@ -216,7 +221,11 @@ async fn what_is_not_there_is_404_for_those_who_may_look_and_403_for_others() {
             let target = path.replace("{id}", id).replace("{group}", "1").replace("{role}", "staff");
             let target = target.replace("{session}", &"0".repeat(32)).replace("{permission}", "auth.x");
             let (method, service) = (method, &admins.service);
-            assert_eq!(status(service, method, &target, "", Some(&admins.root)).await, 404, "{method} {target}");
+            assert_eq!(
+                status(service, method, &target, "", Some(&admins.root)).await,
+                404,
+                "{method} {target}"
+            );
             let seen = status(service, method, &target, "", Some(&staff)).await;
             assert!([403, 404].contains(&seen), "{method} {target}");
         }

@@ -29,7 +29,8 @@ impl Admins {
     }
 
     async fn with(settings: Settings) -> Self {
-        let service = TestApp::with(settings, ServerSettings { admin: true, ..ServerSettings::default() }).await;
+        let service =
+            TestApp::with(settings, ServerSettings { admin: true, ..ServerSettings::default() }).await;
         let root = service::user::NewUser {
             username: "root".into(),
             email: "root@example.com".into(),
@@ -116,7 +117,9 @@ async fn accounts_are_found_by_name_address_and_state_page_by_page() {
     assert_eq!(names(&by_email), ["ANTJE", "anton"]);
     assert_eq!(names(&admins.done("GET", "/admin/api/users/?name=%25", "").await.json()), [""; 0]);
     admins.done("POST", &format!("/admin/api/users/{}/disable/", admins.id_of("bert").await), "").await;
-    for (state, expected) in [("disabled", vec!["bert"]), ("staff", vec!["root"]), ("superuser", vec!["root"])] {
+    for (state, expected) in
+        [("disabled", vec!["bert"]), ("staff", vec!["root"]), ("superuser", vec!["root"])]
+    {
         let page = admins.done("GET", &format!("/admin/api/users/?state={state}"), "").await.json();
         assert_eq!(names(&page), expected, "{state}");
     }
@@ -133,11 +136,14 @@ async fn cursors_are_ours_and_sizes_are_bounded() {
         admins.make_user().await;
         admins.make_group().await;
     }
-    let next = async |path: &str| admins.done("GET", path, "").await.json()["next"].as_str().unwrap().to_owned();
+    let next =
+        async |path: &str| admins.done("GET", path, "").await.json()["next"].as_str().unwrap().to_owned();
     let users = next("/admin/api/users/?limit=1").await;
     let groups = next("/admin/api/groups/?limit=1").await;
     let named = next("/admin/api/users/?limit=1&name=someone").await;
-    for (list, foreign) in [("users/?", &groups), ("groups/?", &users), ("users/?", &named), ("audit/?", &users)] {
+    for (list, foreign) in
+        [("users/?", &groups), ("groups/?", &users), ("users/?", &named), ("audit/?", &users)]
+    {
         let path = format!("/admin/api/{list}cursor={foreign}");
         assert_eq!(admins.send("GET", &path, &admins.root, "").await.status, 400, "{path}");
     }
@@ -160,7 +166,10 @@ async fn cursors_are_ours_and_sizes_are_bounded() {
         }
     }
     for sort in ["sort=password_hash", "order=id%3BDROP%20TABLE%20users", "name=%27%3B--"] {
-        assert_eq!(admins.send("GET", &format!("/admin/api/users/?{sort}"), &admins.root, "").await.status, 200);
+        assert_eq!(
+            admins.send("GET", &format!("/admin/api/users/?{sort}"), &admins.root, "").await.status,
+            200
+        );
     }
 }
 
@@ -184,7 +193,10 @@ async fn an_administrator_ends_sessions_and_disables_accounts_at_once() {
     assert_eq!(alive.iter().filter(|status| **status == 200).count(), 1);
     admins.done("DELETE", &path, "").await;
     for pair in [&phone, &laptop] {
-        assert_eq!((service.verify(&pair.access).await, service.refresh(&pair.refresh).await.status), (400, 401));
+        assert_eq!(
+            (service.verify(&pair.access).await, service.refresh(&pair.refresh).await.status),
+            (400, 401)
+        );
     }
     let again = service.login("ann", PASSWORD).await;
     admins.done("POST", &format!("/admin/api/users/{id}/disable/"), "").await;
@@ -210,7 +222,9 @@ async fn nothing_secret_is_shown_and_nothing_protected_is_taken() {
         ("/admin/api/groups/", r#""name":"x""#),
         ("/admin/api/bootstrap/", r#""token":"x","username":"x","email":"","password":"x""#),
     ] {
-        for extra in ["id", "password_hash", "is_superuser", "is_staff", "is_active", "permissions", "groups", "epoch"] {
+        for extra in
+            ["id", "password_hash", "is_superuser", "is_staff", "is_active", "permissions", "groups", "epoch"]
+        {
             let body = format!("{{{members},\"{extra}\":1}}");
             assert_eq!(admins.send("POST", path, &admins.root, &body).await.status, 400, "{path} {extra}");
         }
@@ -224,12 +238,23 @@ async fn nothing_secret_is_shown_and_nothing_protected_is_taken() {
     assert_eq!(admins.send("POST", "/admin/api/users/", &admins.root, chosen).await.status, 400);
     service::audit::chain::chain(&service.app).await.unwrap();
     let mut shown = String::new();
-    for path in ["users/", "users/1/", &format!("users/{id}/"), &format!("users/{id}/sessions/"), "groups/", "keys/", "audit/"] {
+    for path in [
+        "users/",
+        "users/1/",
+        &format!("users/{id}/"),
+        &format!("users/{id}/sessions/"),
+        "groups/",
+        "keys/",
+        "audit/",
+    ] {
         shown += &admins.done("GET", &format!("/admin/api/{path}"), "").await.text();
     }
     assert!(shown.contains("login.succeeded") && shown.contains("ann@"), "{shown}");
-    let signatures = [&pair.access, &pair.refresh, &admins.root].map(|token| token.rsplit('.').next().unwrap());
-    for canary in ["argon2", "password", "eyJ", "salt", PASSWORD, "jti", signatures[0], signatures[1], signatures[2]] {
+    let signatures =
+        [&pair.access, &pair.refresh, &admins.root].map(|token| token.rsplit('.').next().unwrap());
+    for canary in
+        ["argon2", "password", "eyJ", "salt", PASSWORD, "jti", signatures[0], signatures[1], signatures[2]]
+    {
         assert!(!shown.contains(canary), "{canary}");
     }
 }
@@ -281,17 +306,33 @@ async fn what_was_done_is_in_the_trail_with_actor_and_target() {
     let all = admins.done("GET", "/admin/api/audit/?limit=100", "").await.json();
     let events = all["events"].as_array().unwrap();
     for kind in [
-        "group.created", "role.granted", "role.taken", "permission.granted", "group.member_added",
-        "group.member_removed", "permission.taken", "group.deleted", "sessions.ended_all", "user.disabled",
-        "user.enabled", "user.deleted",
+        "group.created",
+        "role.granted",
+        "role.taken",
+        "permission.granted",
+        "group.member_added",
+        "group.member_removed",
+        "permission.taken",
+        "group.deleted",
+        "sessions.ended_all",
+        "user.disabled",
+        "user.enabled",
+        "user.deleted",
     ] {
-        let event = events.iter().find(|event| event["kind"] == kind).unwrap_or_else(|| panic!("{kind}: {all}"));
-        assert_eq!((&event["actor"], &event["actor_id"]), (&json!("user"), &json!(root.to_string())), "{kind}");
-        let about_ann = !kind.starts_with("permission") && !["group.created", "group.deleted"].contains(&kind);
+        let event =
+            events.iter().find(|event| event["kind"] == kind).unwrap_or_else(|| panic!("{kind}: {all}"));
+        assert_eq!(
+            (&event["actor"], &event["actor_id"]),
+            (&json!("user"), &json!(root.to_string())),
+            "{kind}"
+        );
+        let about_ann =
+            !kind.starts_with("permission") && !["group.created", "group.deleted"].contains(&kind);
         assert_eq!(event["user_id"], if about_ann { json!(id) } else { Value::Null }, "{kind}");
         assert!(event["request_id"].is_string() && event["address"].is_string(), "{kind}");
     }
-    let filtered = admins.done("GET", &format!("/admin/api/audit/?user={id}&kind=user.disabled"), "").await.json();
+    let filtered =
+        admins.done("GET", &format!("/admin/api/audit/?user={id}&kind=user.disabled"), "").await.json();
     assert_eq!(filtered["events"].as_array().unwrap().len(), 1);
     for bad in ["user=x", "from=yesterday", "until=1"] {
         let path = format!("/admin/api/audit/?{bad}");
@@ -314,7 +355,10 @@ async fn keys_are_seen_and_rotated() {
     let after = admins.done("GET", "/admin/api/keys/", "").await;
     assert_eq!(after.json()["keys"].as_array().unwrap().len(), 4);
     assert!(!after.text().contains("sealed") && !after.text().contains("\"d\""));
-    assert_eq!(admins.service.get("/.well-known/jwks.json").await.json()["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        admins.service.get("/.well-known/jwks.json").await.json()["keys"].as_array().unwrap().len(),
+        2
+    );
 }
 
 const FIRST: &str = r#""username":"first","email":"","password":"violet-umbrella-42""#;
@@ -340,7 +384,11 @@ async fn a_bootstrap_token_makes_the_first_administrator_once() {
     assert_eq!(send(&format!("{token}x"), FIRST).await.status, 403);
     assert_eq!(send(&token, r#""username":"first","email":"","password":"short""#).await.status, 400);
     let made = send(&token, FIRST).await;
-    assert_eq!((made.status, &made.json()["is_superuser"]), (201, &json!(true)), "a fault does not use it up");
+    assert_eq!(
+        (made.status, &made.json()["is_superuser"]),
+        (201, &json!(true)),
+        "a fault does not use it up"
+    );
     assert_eq!(send(&token, FIRST).await.status, 403, "once");
     assert_eq!(send(&token, &FIRST.replace("first", "second")).await.status, 403);
     let refused = bootstrap::make(&service.app, hour).await;

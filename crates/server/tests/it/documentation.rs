@@ -32,7 +32,9 @@ async fn document_and_router_agree() {
     let keys = KeySettings { algorithm: Algorithm::EdDsa, sealing: Some(sealing), ..KeySettings::default() };
     let status = StatusSettings { public_url: "https://auth.example".into(), ttl: Duration::from_secs(60) };
     let settings = Settings { tokens, keys, status: Some(status), ..Settings::default() };
-    let service = TestApp::with(settings, ServerSettings { docs: true, admin: true, ..ServerSettings::default() }).await;
+    let service =
+        TestApp::with(settings, ServerSettings { docs: true, admin: true, ..ServerSettings::default() })
+            .await;
     let document = service.get("/openapi.json").await.json();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{document}");
     let paths = document["paths"].as_object().unwrap();

@@ -60,12 +60,7 @@ pub async fn create(app: &App, caller: &Caller, admin: &Administrator, name: Fie
     retry::turns(|| try_to_create(app, caller, admin, &name)).await
 }
 
-async fn try_to_create(
-    app: &App,
-    caller: &Caller,
-    admin: &Administrator,
-    name: &GroupName,
-) -> Result<Group> {
+async fn try_to_create(app: &App, caller: &Caller, admin: &Administrator, name: &GroupName) -> Result<Group> {
     let change = Change::begin(app, caller, admin, Right::AddGroup).await?;
     let id = group::create_in(change.tx, &change.by, name).await?.ok_or_else(group::name_taken)?;
     Ok(Group { id, name: name.clone() })

@@ -32,7 +32,12 @@ async fn admin(harness: &Harness, name: &str) -> Administrator {
 }
 
 /// A staff member whose group gives these permissions.
-async fn staff(harness: &Harness, root: &Administrator, name: &str, rights: &[&str]) -> (User, Administrator) {
+async fn staff(
+    harness: &Harness,
+    root: &Administrator,
+    name: &str,
+    rights: &[&str],
+) -> (User, Administrator) {
     let (app, caller) = (&harness.app, harness.caller());
     let account = harness.register(name).await;
     user::set_role(app, &caller, root, account.id, Role::Staff, true).await.unwrap();
@@ -98,7 +103,13 @@ async fn nobody_touches_or_gives_more_than_they_have() {
     let (app, caller) = (&harness.app, harness.caller());
     let superior = superuser(&harness, "root").await;
     let root = admin(&harness, "root").await;
-    let all = ["auth.change_user", "auth.delete_user", "auth.delete_session", "auth.change_group", "auth.delete_group"];
+    let all = [
+        "auth.change_user",
+        "auth.delete_user",
+        "auth.delete_session",
+        "auth.change_group",
+        "auth.delete_group",
+    ];
     let (own, helper) = staff(&harness, &root, "helper", &all).await;
     let (strong, _) = staff(&harness, &root, "strong", &["auth.change_user", "shop.add_book"]).await;
     let plain = harness.register("plain").await;
@@ -127,7 +138,8 @@ async fn nobody_touches_or_gives_more_than_they_have() {
     let given = group::set_permission(app, &caller, &helper, own_group, "shop.add_book", true).await;
     assert_eq!(forbidden(given), "beyond_own_rights");
     for gives in [true, false] {
-        let changed = group::set_permission(app, &caller, &helper, strong_group, "auth.change_user", gives).await;
+        let changed =
+            group::set_permission(app, &caller, &helper, strong_group, "auth.change_user", gives).await;
         assert_eq!(forbidden(changed), "beyond_own_rights", "the group gives more than the helper has");
     }
     assert_eq!(forbidden(group::delete(app, &caller, &helper, strong_group).await), "beyond_own_rights");
@@ -168,7 +180,13 @@ async fn changes_take_a_login_of_late_and_not_a_refresh() {
     user::disable(app, &caller, &again, plain.id).await.unwrap();
 
     // A refresh token of the replaced service opens a session, but is no login.
-    let adopted = legacy_token("refresh", root.id.get(), "5e0fd64d52f3a48f6dc72cbb00000000", START.seconds() + 1, 86_400);
+    let adopted = legacy_token(
+        "refresh",
+        root.id.get(),
+        "5e0fd64d52f3a48f6dc72cbb00000000",
+        START.seconds() + 1,
+        86_400,
+    );
     harness.pass(MINUTE).await;
     let refreshed = harness.refresh(&adopted).await.unwrap();
     let caller = harness.caller();

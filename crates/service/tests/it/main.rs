@@ -18,6 +18,7 @@ mod keys_life;
 mod legacy;
 mod login;
 mod logout;
+mod pooler;
 mod refresh;
 mod register;
 mod session;

@@ -49,7 +49,7 @@ impl Connector {
     /// A connection whose messages the caller reads, without our settings.
     pub(super) async fn connect(&self) -> Result<Made> {
         let made = tokio::time::timeout(CONNECT_LIMIT, self.config.connect(self.tls.clone())).await;
-        let made = made.map_err(|_| Error::unavailable("the database server does not answer"))?;
+        let made = made.map_err(|_| Error::unavailable(failure::NO_ANSWER))?;
         made.map_err(|error| failure::of_connecting(&error))
     }
 

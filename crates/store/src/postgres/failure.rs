@@ -16,6 +16,9 @@ pub(super) const POOLER: &str = "connections share processes of the database ser
     or statement mode is in between (PgBouncer's pool_mode), and settings and prepared statements do not survive that; \
     use pool_mode = session, or connect to PostgreSQL itself";
 
+/// What is told when an answer did not come in time.
+pub(super) const NO_ANSWER: &str = "the database server does not answer";
+
 /// What the server, or the way to it, said.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -64,6 +67,11 @@ fn of_code(code: &SqlState, message: &str) -> Error {
         other if other.starts_with("23") => Error::Constraint(Arc::new(Said(text))),
         _ => Error::Statement(text.into()),
     }
+}
+
+/// Whether the server said nothing for as long as we wait.
+pub(super) fn is_silence(cause: &Cause) -> bool {
+    cause.to_string() == NO_ANSWER
 }
 
 /// Whether a change was refused because the transaction, or all of the server, may only read.

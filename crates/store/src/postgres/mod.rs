@@ -1,7 +1,8 @@
 //! The engine for more than one machine: PostgreSQL.
 //!
 //! A bounded pool of connections; a transaction holds one of them. BEGIN travels with the first statement, so a
-//! transaction costs one round trip a statement and one for COMMIT. What a caller leaves behind, whenever its future is
+//! transaction costs one round trip a statement and one for COMMIT; one whose only statement is committed with it costs one
+//! in all. What a caller leaves behind, whenever its future is
 //! dropped, is rolled back before anyone else uses the connection, or the connection is thrown away ([`transaction`]).
 //!
 //! Every wait has an end: for a connection, for an answer, for a lock. A server that is gone costs its callers an error
@@ -91,13 +92,13 @@ impl Engine {
             client.query_one(&statement, &[]).await?.try_get(0)
         };
         let answer = transaction::limited(asked).await;
-        keep_if_good(client, answer).map(Timestamp::from_micros)
+        self.keep_if_good(client, answer).map(Timestamp::from_micros)
     }
 
     pub(crate) async fn announce(&self) -> Result<()> {
         let client = client(&self.pool).await?;
         let answer = transaction::limited(client.batch_execute(announce::ANNOUNCE)).await;
-        keep_if_good(client, answer)
+        self.keep_if_good(client, answer)
     }
 
     pub(crate) async fn listen(&self) -> Result<Listener> {
@@ -119,6 +120,25 @@ impl Engine {
         };
         if tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err() {
             tracing::warn!("the database is closed while transactions are still open");
+        }
+    }
+
+    /// Gives a connection back to the pool, or throws it away when what it did last has failed: nobody knows its state.
+    fn keep_if_good<T>(&self, client: Object, answer: Result<T>) -> Result<T> {
+        if let Err(error) = &answer {
+            drop(Object::take(client));
+            if matches!(error, Error::Unavailable(cause) if failure::is_silence(cause)) {
+                self.drop_idle();
+            }
+        }
+        answer
+    }
+
+    /// Closes the connections that nobody uses. One of their kind got no answer in time, so the server or the way to it was
+    /// gone for a while: the others may be as dead without knowing, and each would cost a caller its patience.
+    fn drop_idle(&self) {
+        for pool in [&self.pool, &self.reserved] {
+            drop(pool.retain(|_, _| false));
         }
     }
 
@@ -158,16 +178,8 @@ async fn client(pool: &Pool) -> Result<Object> {
         PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Error::Busy,
         PoolError::Closed => Error::Closed,
         PoolError::Backend(error) => failure::of_connecting(&error),
-        _ => Error::unavailable("the database server does not answer"),
+        _ => Error::unavailable(failure::NO_ANSWER),
     })
-}
-
-/// Gives a connection back to the pool, or throws it away when what it did last has failed: nobody knows its state.
-fn keep_if_good<T>(client: Object, answer: Result<T>) -> Result<T> {
-    if answer.is_err() {
-        drop(Object::take(client));
-    }
-    answer
 }
 
 /// The meaning of an error of the driver, for work on the schema.

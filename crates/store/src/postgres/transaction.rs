@@ -102,17 +102,45 @@ impl Transaction {
 
     pub(crate) async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         let ahead = self.enter()?;
-        let answer = limited(async {
-            let client = self.client.as_ref().ok_or(Failure::Gone)?;
-            let ahead = ahead.prepared(client).await?;
-            let statement = prepared(client, sql, params).await?;
-            let work = async {
-                client.query_raw(&statement, params.iter().map(Bound)).await?.try_collect::<Vec<_>>().await
-            };
-            Ok::<_, Failure>(behind(client, &ahead, work).await?)
-        });
-        let answer = answer.await;
+        let answer = limited(self.rows(ahead, sql, params)).await;
         self.leave(answer)?.iter().map(row).collect()
+    }
+
+    /// Runs a statement that is the whole transaction: without BEGIN the server commits it by itself, and its answer ends
+    /// when that is done. So it costs one round trip.
+    pub(crate) async fn query_opt_and_commit(
+        mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<Option<Row>> {
+        if self.state != State::New || self.access != Access::Write || !self.later.is_empty() {
+            let found = self.query_opt(sql, params).await?;
+            self.commit().await?;
+            return Ok(found);
+        }
+        self.enter()?;
+        let answer = limited(self.rows(Ahead::default(), sql, params)).await;
+        let rows = self.leave(answer).inspect_err(|_| {
+            self.engine.counters.failed.fetch_add(1, Relaxed);
+        })?;
+        self.state = State::New;
+        self.engine.counters.commits.fetch_add(1, Relaxed);
+        rows.first().map(row).transpose()
+    }
+
+    async fn rows(
+        &self,
+        ahead: Ahead,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> std::result::Result<Vec<tokio_postgres::Row>, Failure> {
+        let client = self.client.as_ref().ok_or(Failure::Gone)?;
+        let ahead = ahead.prepared(client).await?;
+        let statement = prepared(client, sql, params).await?;
+        let work = async {
+            client.query_raw(&statement, params.iter().map(Bound)).await?.try_collect::<Vec<_>>().await
+        };
+        Ok(behind(client, &ahead, work).await?)
     }
 
     pub(crate) async fn prepare(&mut self, sql: &'static str) -> Result<()> {
@@ -165,7 +193,7 @@ impl Transaction {
         Ok(Ahead { begin, later: std::mem::take(&mut self.later) })
     }
 
-    /// After the answer. A connection that gave none in time is of no use to anybody.
+    /// After the answer. A connection that gave none in time is of no use to anybody, nor is one that a pooler shares.
     fn leave<T>(&mut self, answer: Result<T>) -> Result<T> {
         self.state = State::Open;
         match answer {
@@ -176,7 +204,14 @@ impl Transaction {
             }
             Err(Error::Unavailable(cause)) => {
                 drop(self.client.take().map(Object::take));
+                if failure::is_silence(&cause) {
+                    self.engine.drop_idle();
+                }
                 Err(Error::Unavailable(cause))
+            }
+            Err(Error::Refused(reason)) => {
+                drop(self.client.take().map(Object::take));
+                Err(Error::Refused(reason))
             }
             answer => answer,
         }
@@ -200,15 +235,19 @@ impl Drop for Transaction {
         }
         // A statement is still at work: nobody else gets the connection before it has ended.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(roll_back(client))),
+            Ok(runtime) => drop(runtime.spawn(roll_back(client, Arc::clone(&self.engine)))),
             Err(_) => drop(Object::take(client)),
         }
     }
 }
 
 /// Waits for what is at work and takes it back, or throws the connection away; the server then does the same.
-async fn roll_back(client: Object) {
-    if !matches!(timeout(ANSWER_LIMIT, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
+async fn roll_back(client: Object, engine: Arc<Engine>) {
+    let answer = timeout(ANSWER_LIMIT, client.batch_execute("ROLLBACK")).await;
+    if answer.is_err() {
+        engine.drop_idle();
+    }
+    if !matches!(answer, Ok(Ok(()))) {
         drop(Object::take(client));
     }
 }
@@ -252,6 +291,7 @@ async fn prepared(
 }
 
 /// What goes before a statement, in one round trip with it.
+#[derive(Default)]
 struct Ahead {
     /// Of the transaction's first statement.
     begin: Option<&'static str>,
@@ -305,6 +345,6 @@ pub(super) async fn limited<T, E: Into<Failure>>(
 ) -> Result<T> {
     match timeout(ANSWER_LIMIT, work).await {
         Ok(answer) => answer.map_err(|error| error.into().into()),
-        Err(_) => Err(Error::unavailable("the database server does not answer")),
+        Err(_) => Err(Error::unavailable(failure::NO_ANSWER)),
     }
 }

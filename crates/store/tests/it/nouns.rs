@@ -1,7 +1,12 @@
-//! Every statement of every noun is one that the engine reads.
+//! Every statement of every noun is one that the engine reads, and the one that decides does so as `domain` would.
 
+use std::time::Duration;
+
+use domain::session::{Jti, Lifetimes, RefreshDecision, Session, SessionId, decide, rotate};
 use domain::time::Timestamp;
+use domain::user::UserId;
 use store::migrate::{Mode, migrate};
+use store::session::Advance;
 use store::{
     Error, api_key, audit, change, group, group_permission, imported_group, imported_user, meta, prepare_all,
     refused_token, role, session, signing_key, status_list, unknown_name, user, user_search,
@@ -75,4 +80,92 @@ async fn readiness_writes() {
     let before = scratch.db.stats().groups;
     scratch.db.check_writable().await.unwrap();
     assert_eq!(scratch.db.stats().groups, before + 1);
+}
+
+/// When sessions of [`advancing_is_deciding_and_rotating`] begin.
+const LOGIN: Timestamp = Timestamp::from_seconds(1_000);
+const LIFETIMES: Lifetimes = Lifetimes { idle: Duration::from_secs(100), absolute: Duration::from_secs(150) };
+const SET_USER: &str = "UPDATE users SET epoch = $1, disabled_at = $2";
+
+/// One of all that a refresh may meet.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    revoked: bool,
+    disabled: bool,
+    others: bool,
+    user_epoch: u32,
+    presented: Jti,
+    /// Seconds after the login.
+    age: u64,
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    let jtis = [1, 2, 3].map(|byte| Jti::from_bytes([byte; 16]));
+    (0..8_u32).flat_map(move |bits| {
+        [0, 1, 2].into_iter().flat_map(move |user_epoch| {
+            jtis.into_iter().flat_map(move |presented| {
+                [0, 60, 99, 100, 149, 150].map(|age| Case {
+                    revoked: bits & 1 != 0,
+                    disabled: bits & 2 != 0,
+                    others: bits & 4 != 0,
+                    user_epoch,
+                    presented,
+                    age,
+                })
+            })
+        })
+    })
+}
+
+// RF-02: the statement takes exactly what `decide` would rotate, and leaves what `rotate` would.
+#[tokio::test]
+async fn advancing_is_deciding_and_rotating() {
+    let scratch = any().await;
+    migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
+    let mut tx = scratch.db.begin().await.unwrap();
+    let insert = "INSERT INTO users (username, username_key, email, password_hash, password_scheme, created_at) VALUES ('u', 'u', '', '', '', 1) RETURNING id";
+    let row = tx.query_opt(insert, &[]).await.unwrap().unwrap();
+    let user = UserId::new(row.int(0).unwrap());
+    tx.commit().await.unwrap();
+    let mut rotations = 0;
+    for (number, case) in (1_u64..).zip(cases()) {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        rotations += u32::from(check(&scratch.db, user, SessionId::new(bytes, 1), case).await);
+    }
+    assert_eq!(rotations, 2 * 4, "with epoch 0 or 1, the current token, and time left");
+}
+
+/// Whether the session was rotated.
+async fn check(db: &store::Db, user: UserId, id: SessionId, case: Case) -> bool {
+    let mut session = Session::open(id, user, Jti::from_bytes([1; 16]), LIFETIMES, LOGIN);
+    session.previous_jti = Some(Jti::from_bytes([2; 16]));
+    if case.age > 100 {
+        // So that the absolute limit alone counts.
+        session.idle_expires_at = session.expires_at + LIFETIMES.idle;
+    }
+    let now = LOGIN + Duration::from_secs(case.age);
+    let mut tx = db.begin().await.unwrap();
+    let disabled_at = case.disabled.then_some(5_i64);
+    tx.execute(SET_USER, &[i64::from(case.user_epoch).into(), disabled_at.into()]).await.unwrap();
+    assert!(session::insert(&mut tx, &session, LOGIN).await.unwrap());
+    if case.revoked {
+        assert!(session::revoke(&mut tx, id, LOGIN).await.unwrap());
+        session.revoked_at = Some(LOGIN);
+    }
+    tx.commit().await.unwrap();
+
+    let decision = decide(&session, case.presented, case.user_epoch, Duration::ZERO, now);
+    let good = decision == RefreshDecision::Rotate && !case.disabled && !case.others;
+    let next = Jti::from_bytes([9; 16]);
+    let named = UserId::new(user.get() + i64::from(case.others));
+    let asked =
+        Advance { id, user: named, presented: case.presented, next, idle_expires_at: now + LIFETIMES.idle };
+    let advanced = session::advance(db.begin().await.unwrap(), &asked, now).await.unwrap();
+    let expected = good.then(|| rotate(&session, next, LIFETIMES.idle, now));
+    assert_eq!(advanced, expected, "{case:?}");
+    let mut tx = db.read().await.unwrap();
+    let found = session::find(&mut tx, id).await.unwrap().unwrap().session;
+    assert_eq!(found, expected.unwrap_or(session), "{case:?}");
+    good
 }

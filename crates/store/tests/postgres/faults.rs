@@ -110,3 +110,28 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
     assert!(!format!("{error:?}").contains("CANARY"));
 }
+
+// CR-01: a COMMIT that waits for a standby must not be called done when our own limit for statements ends the waiting.
+#[tokio::test]
+async fn what_a_standby_has_not_confirmed_is_not_acknowledged() {
+    let cluster = Cluster::start_with("");
+    let db = open(&cluster).await;
+    add(&db, 1).await.unwrap();
+    testdb::run(cluster.url(), "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    testdb::run(cluster.url(), "SELECT pg_reload_conf()").await;
+    let waits = async || {
+        let mut tx = db.read().await.unwrap();
+        let names = tx.query_opt("SHOW synchronous_standby_names", &[]).await.unwrap().unwrap();
+        names.text(0).unwrap() == "nobody"
+    };
+    while !waits().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let began = Instant::now();
+    let done = add(&db, 2).await;
+    assert!(matches!(done, Err(Error::Unavailable(_))), "{done:?} after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    testdb::run(cluster.url(), "ALTER SYSTEM RESET synchronous_standby_names").await;
+    testdb::run(cluster.url(), "SELECT pg_reload_conf()").await;
+    until_it_works(&db, 3).await;
+}

@@ -2,6 +2,7 @@
 //! cluster there is nothing to test on, and they fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod broken_links;
 mod connections;
 mod copy;
 mod faults;

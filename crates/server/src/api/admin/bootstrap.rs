@@ -48,7 +48,8 @@ pub(crate) async fn bootstrap(State(api): State<Api>, call: Call) -> Result<Answ
     let username = errors.take("username", username_field(username));
     let email = errors.take("email", email_field(email));
     let password = errors.take("password", password_field(password));
-    let (Some(token), Some(username), Some(email), Some(password)) = (token, username, email, password) else {
+    let (Some(token), Some(username), Some(email), Some(password)) = (token, username, email, password)
+    else {
         return Err(errors.into());
     };
     let new = NewUser { username, email, password, is_superuser: true, is_staff: true };
