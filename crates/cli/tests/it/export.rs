@@ -16,11 +16,17 @@ fn users_go_out_and_come_in_elsewhere() {
     // AD-06: it says loudly what it holds, and is for its owner alone.
     assert!(out.err.contains("PASSWORD HASHES") && out.err.contains("1 users written"), "{out:?}");
     assert_eq!(mode_of(&place.path("users.csv")), 0o600);
-    assert!(place.run(&["export", "csv", "users.csv"]).failed(1).contains("cannot be made"), "nothing is overwritten");
+    assert!(
+        place.run(&["export", "csv", "users.csv"]).failed(1).contains("cannot be made"),
+        "nothing is overwritten"
+    );
     let without = place.run(&["export", "jsonl", "-", "--without-passwords"]);
     assert!(!without.err.contains("PASSWORD"), "{without:?}");
     let line: Value = serde_json::from_str(&without.ok()).unwrap();
-    assert_eq!((&line["username"], &line["groups"], &line["password_hash"]), (&json!("ann"), &json!(["Editors"]), &Value::Null));
+    assert_eq!(
+        (&line["username"], &line["groups"], &line["password_hash"]),
+        (&json!("ann"), &json!(["Editors"]), &Value::Null)
+    );
 
     let text = std::fs::read_to_string(place.path("users.csv")).unwrap();
     let other = Place::production();
