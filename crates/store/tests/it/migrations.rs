@@ -116,7 +116,7 @@ async fn processes_that_migrate_at_once_do_it_once() {
         let db = open(path, 16).await;
         let known = migrate(&db, Mode::Auto, NOW).await.unwrap();
         assert!(known.applied.is_empty());
-        assert_eq!(number(&db, "SELECT COUNT(*) FROM schema_migrations").await, known.version);
+        assert_eq!(number(&db, "SELECT MAX(version) FROM schema_migrations").await, known.version);
     }
 }
 
@@ -139,7 +139,8 @@ async fn a_killed_migration_leaves_the_schema_before_or_after() {
         };
         assert_eq!(tables == 0, noted == 0, "half a schema: {tables} tables");
         let report = migrate(&db, Mode::Auto, NOW).await.unwrap();
-        assert_eq!(noted + report.applied.len() as i64, report.version);
+        let all = number(&db, "SELECT COUNT(*) FROM schema_migrations").await;
+        assert_eq!(noted + report.applied.len() as i64, all);
         assert_eq!(text(&db, "PRAGMA integrity_check").await, "ok");
         db.check_writable().await.unwrap();
     }
