@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`time`] | a moment: microseconds since 1970, UTC |
 //! | [`field`] | faults of input fields, in the shape and words of Django REST framework |
+//! | [`mail`] | when a mail is tried again, and when it is given up |
 //! | [`user`] | ids, user names and their canonical keys, e-mail addresses |
 //! | [`password`] | the text that is hashed, and what a new one must satisfy |
 //! | [`session`] | a login, and what presenting one of its refresh tokens means |
@@ -19,6 +20,7 @@
 #![warn(missing_docs)]
 
 pub mod field;
+pub mod mail;
 pub mod password;
 pub mod session;
 pub mod signing_key;

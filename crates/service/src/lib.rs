@@ -21,6 +21,7 @@ pub mod introspection;
 mod keyring;
 pub mod login;
 pub mod logout;
+pub mod mail;
 mod names;
 pub mod refresh;
 pub mod register;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ::mail::Mailer;
 use crypto::jws::Algorithm;
 use crypto::seal::SealingKey;
 use domain::password::{PasswordPolicy, PolicyChecks};
@@ -25,6 +26,8 @@ pub struct Settings {
     pub revocation_bound: Duration,
     /// Where status lists are published, if they are; with public keys only.
     pub status: Option<StatusSettings>,
+    /// How mails are written and sent, if they are.
+    pub mail: Option<MailSettings>,
     /// The other services that may ask about tokens.
     pub services: Vec<ServiceCredential>,
     /// Whether replicas tell each other of changes through the database, where it can do that.
@@ -61,6 +64,19 @@ pub struct StatusSettings {
     pub public_url: String,
     /// How long others may keep a list: so late they hear of a session's end.
     pub ttl: Duration,
+}
+
+/// How mails are written and sent.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// Writes and sends them.
+    pub mailer: Mailer,
+    /// Where the pages are that links in mails lead to, without a slash at its end.
+    pub link_url: String,
+    /// The language of the texts, as their folder is called.
+    pub language: String,
+    /// The time for one delivery.
+    pub timeout: Duration,
 }
 
 /// Which keys sign and check tokens.
@@ -140,6 +156,7 @@ impl Default for Settings {
             throttle: true,
             revocation_bound: Duration::from_secs(1),
             status: None,
+            mail: None,
             services: Vec::new(),
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),

@@ -1,5 +1,6 @@
 //! Accounts, as an operator handles them.
 
+use ::mail::Template;
 use crypto::hasher::Lane;
 use domain::field::FieldErrors;
 use domain::password::Password;
@@ -10,8 +11,9 @@ use store::change::{self, What};
 use store::user::NewPassword;
 
 use crate::error::{Error, Result};
+use crate::mail::Draft;
 use crate::register::store_new;
-use crate::{App, retry};
+use crate::{App, mail, retry};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -184,7 +186,9 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
 async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Result<()> {
     let (mut tx, now) = begin(app).await?;
     let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
-    let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
+    let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
+    let active = user.disabled_at.is_none();
+    mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
     Ok(())

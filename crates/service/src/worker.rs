@@ -1,4 +1,4 @@
-//! What goes on beside requests: following the feed, and purging in small steps what no token names any more.
+//! What goes on beside requests: following the feed, sending mails, and purging in small steps what no token names any more.
 
 use std::time::Duration;
 
@@ -7,12 +7,14 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
-use crate::{App, feed};
+use crate::{App, feed, mail};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
 const STEP: i64 = 200;
 /// Steps in one round of tidying; the next round goes on.
 const STEPS: usize = 50;
+/// How often to look for mails that are due.
+const POST_EVERY: Duration = Duration::from_secs(1);
 /// How often to tidy up.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -23,7 +25,7 @@ const LISTEN_AT_LAST: Duration = Duration::from_secs(5);
 /// Works until the future is dropped.
 pub async fn run(app: App) {
     let heard = Notify::new();
-    tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app), tidy(&app));
+    tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app), tidy(&app), post(&app));
 }
 
 /// Reads the feed three times within the bound in which a change must be seen, and whenever a change is announced.
@@ -86,6 +88,28 @@ async fn tell(app: &App) {
     }
 }
 
+/// Sends the mails of the outbox.
+async fn post(app: &App) {
+    if app.settings.mail.is_none() {
+        return;
+    }
+    let mut ticks = interval(POST_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        loop {
+            match mail::deliver(app).await {
+                Ok(tried) if mail::may_have_left(tried) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(event = "outbox_unreadable", error = %Chain(&error), "mails could not be read");
+                    break;
+                }
+            }
+        }
+    }
+}
+
 async fn tidy(app: &App) {
     let mut ticks = interval(TIDY_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,6 +131,7 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     crate::signing_key::note_shared(app).await?;
     crate::signing_key::maintain(app, now).await?;
     crate::status_list::tidy(app, now).await?;
+    mail::tidy(app, now, STEP).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

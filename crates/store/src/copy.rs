@@ -41,6 +41,7 @@ pub const TABLES: &[&str] = &[
     "deleted_users",
     "imported_users",
     "sessions",
+    "mails",
     "status_lists",
     "status_entries",
     "changes",

@@ -22,6 +22,7 @@ pub mod copy;
 mod db;
 mod error;
 pub mod imported_user;
+pub mod mail;
 pub mod meta;
 pub mod migrate;
 mod param;

@@ -58,6 +58,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0004_status_lists.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 6,
+        name: "mail",
+        sql: include_str!("../migrations/sqlite/0006_mail.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const POSTGRES: &[Migration] = &[
@@ -83,6 +89,12 @@ const POSTGRES: &[Migration] = &[
         version: 4,
         name: "status_lists",
         sql: include_str!("../migrations/postgres/0004_status_lists.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 6,
+        name: "mail",
+        sql: include_str!("../migrations/postgres/0006_mail.sql"),
         compatible_from: 1,
     },
 ];

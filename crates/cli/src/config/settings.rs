@@ -7,12 +7,13 @@ use std::time::Duration;
 use crypto::jws::Algorithm;
 use crypto::secret::Secret;
 use ipnet::IpNet;
+use service::settings::MailSettings;
 
 use super::problem::Problem;
 use super::reader::Reader;
 use super::services::{self, Services};
 use super::value::{Database, Deadline, Origins};
-use super::{Mode, Needs, secret};
+use super::{Mode, Needs, mail, secret};
 
 /// What is in force. `Debug` shows no secret (KY-01).
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) origins: Origins,
     pub(crate) docs: bool,
     pub(crate) services: Services,
+    /// How mails are written and sent, if they are.
+    pub(crate) mail: Option<MailSettings>,
     pub(crate) log: Log,
     pub(crate) hash: Hash,
     pub(crate) worker_threads: usize,
@@ -104,10 +107,12 @@ pub(crate) struct Log {
 /// Reads and checks everything. What is wrong has gone to the reader's problems when this returns.
 pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
     let data_dir = PathBuf::from(reader.text("DATA_DIR"));
+    let (bind, services) = (reader.address("BIND"), services::settle(reader));
+    let mail = mail::settle(reader, needs, services.public_url.as_deref(), (bind, &data_dir));
     let config = Config {
         mode: reader.mode,
         keys: keys(reader, needs),
-        bind: reader.address("BIND"),
+        bind,
         metrics_bind: reader.optional_address("METRICS_BIND"),
         database: reader.database("DATABASE_URL", &data_dir),
         database_pool: reader.count("DATABASE_POOL"),
@@ -122,7 +127,8 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         origins: reader.origins("CORS_ALLOWED_ORIGINS"),
         docs: reader.switch("DOCS"),
-        services: services::settle(reader),
+        services,
+        mail,
         log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },
         hash: Hash {
             threads: reader.count("HASH_THREADS"),
@@ -226,7 +232,7 @@ fn check_encryption(reader: &mut Reader<'_>, keys: &Keys, needs: Needs) {
 }
 
 /// A secret that is set by itself or as a file.
-fn text_or_file(
+pub(super) fn text_or_file(
     reader: &mut Reader<'_>,
     [name, file_name]: [&'static str; 2],
     key: Option<Secret>,

@@ -9,9 +9,11 @@ use crypto::keyed::IndexKey;
 use crypto::password::Params;
 use domain::time::Timestamp;
 use domain::user::User;
+use mail::transport::Outbox;
+use mail::{Mailer, Templates, Transport};
 use service::clock::Clock;
 use service::refresh::Refreshed;
-use service::settings::Settings;
+use service::settings::{MailSettings, Settings};
 use service::{App, Caller, Error, Kind, Parts, TokenPair};
 use testdb::Place;
 
@@ -31,6 +33,19 @@ pub(crate) struct Harness {
 
 pub(crate) fn settings() -> Settings {
     Settings { throttle: false, ..Settings::default() }
+}
+
+/// The same with mails that come to `outbox`.
+pub(crate) fn with_mail(outbox: &Outbox) -> Settings {
+    let templates = Templates::built_in().unwrap();
+    let mailer = Mailer::new("Shop <no-reply@shop.example>", templates, Transport::Memory(outbox.clone()));
+    let mail = MailSettings {
+        mailer: mailer.unwrap(),
+        link_url: "https://shop.example/account".into(),
+        language: "en".into(),
+        timeout: Duration::from_secs(30),
+    };
+    Settings { mail: Some(mail), ..settings() }
 }
 
 impl Harness {
@@ -102,6 +117,11 @@ impl Harness {
 
     pub(crate) async fn verify(&self, token: &str) -> Result<(), Error> {
         service::verify::verify(&self.app, &self.caller(), token).await
+    }
+
+    /// Sends the mails that are due, as a running service would.
+    pub(crate) async fn post(&self) {
+        while service::mail::deliver(&self.app).await.unwrap() > 0 {}
     }
 
     /// Lets time pass, as a running service would: its feed is followed.

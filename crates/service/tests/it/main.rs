@@ -12,6 +12,7 @@ mod keys_life;
 mod legacy;
 mod login;
 mod logout;
+mod mail;
 mod refresh;
 mod register;
 mod session;

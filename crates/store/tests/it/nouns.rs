@@ -3,7 +3,8 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, change, imported_user, meta, prepare_all, session, signing_key, status_list, unknown_name, user,
+    Error, change, imported_user, mail, meta, prepare_all, session, signing_key, status_list, unknown_name,
+    user,
 };
 
 use crate::given::any;
@@ -15,6 +16,7 @@ async fn every_statement_can_be_prepared() {
     let nouns = [
         ("user", user::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
+        ("mail", mail::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
