@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Manage the public keys that sign tokens, now or later; running servers follow within REVOCATION_BOUND
     #[command(subcommand)]
     Key(Key),
+    /// Check, search and export the audit trail, and sign its state
+    #[command(subcommand)]
+    Audit(Audit),
     /// Copy the database to a file, also while the service runs
     Backup {
         /// The file to write; it must not exist yet
@@ -254,6 +257,50 @@ pub(crate) struct KeyDrop {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check the whole trail; exit code 1 if anything was changed, removed, put in or moved
+    Verify(AuditVerify),
+    /// Sign how far the trail goes now, and print that: to be kept elsewhere
+    Checkpoint,
+    /// List what happened, the latest first
+    Search(AuditSearch),
+    /// Print the whole trail in order, as JSON Lines
+    Export,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerify {
+    /// A file with checkpoints that were kept elsewhere, such as lines of a log; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditSearch {
+    /// What happened to this account: its name or id; id:7 also when it was deleted
+    #[arg(long, value_name = "NAME|ID")]
+    pub(crate) user: Option<String>,
+    /// What happened, such as login.failed
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// From this date or UTC time on
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Before this date or UTC time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// How many to list
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,7 +16,9 @@ use domain::password::{PasswordPolicy, PolicyChecks};
 use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
-use service::settings::{KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings};
+use service::settings::{
+    AuditSettings, KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings,
+};
 use service::{App, Parts};
 use store::copy::{self, Standing};
 use store::{Db, PostgresOptions, SqliteOptions, meta, migrate};
@@ -222,6 +224,10 @@ fn settings(config: &Config, is_shared: bool) -> Settings {
         revocation_bound: config.revocation_bound,
         feed_notify: config.feed_notify,
         feed_max_staleness: config.feed_max_staleness,
+        audit: AuditSettings {
+            checkpoint_interval: config.audit_checkpoint_interval,
+            retention: config.audit_retention,
+        },
     }
 }
 

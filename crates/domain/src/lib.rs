@@ -6,6 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`time`] | a moment: microseconds since 1970, UTC |
+//! | [`audit`] | what is recorded, and the bytes by which it is chained |
 //! | [`field`] | faults of input fields, in the shape and words of Django REST framework |
 //! | [`mail`] | when a mail is tried again, and when it is given up |
 //! | [`user`] | ids, user names and their canonical keys, e-mail addresses |
@@ -19,6 +20,7 @@
 //! the id of the requirement, stand beside it.
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod field;
 pub mod mail;
 pub mod password;

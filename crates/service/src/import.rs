@@ -1,5 +1,6 @@
 //! Taking in the users of another system: repeatable, batch by batch, while that system is still in use.
 
+use domain::audit::{Event, EventKind};
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
 use store::change::{self, What};
@@ -7,6 +8,7 @@ use store::imported_user::{self, Memory};
 use store::user::{Credentials, NewPassword, NewUser};
 use store::{Dialect, Tx};
 
+use crate::audit::{self, By};
 use crate::error::Result;
 use crate::{App, retry};
 
@@ -109,10 +111,22 @@ async fn try_to_apply(
         outcomes.push(apply(&mut tx, now, source, row, &scheme, &mut changes).await?);
     }
     if !dry_run {
+        if let Some(event) = summary(source, &outcomes) {
+            audit::record(&mut tx, &By::operator(now), &event)?;
+        }
         tx.commit().await?;
         changes.iter().for_each(|change| app.feed.apply(change, now));
     }
     Ok(outcomes)
+}
+
+/// What a batch has changed, if anything.
+fn summary(source: &str, outcomes: &[RowOutcome]) -> Option<Event> {
+    let count = |is: fn(&RowOutcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
+    let created = count(|outcome| matches!(outcome, RowOutcome::Created { .. }));
+    let updated = count(|outcome| matches!(outcome, RowOutcome::Updated { .. }));
+    let event = Event::new(EventKind::ImportApplied).detail("source", source);
+    (created + updated > 0).then(|| event.detail("created", created).detail("updated", updated))
 }
 
 /// Makes the next id that is issued here greater than `at_least`.

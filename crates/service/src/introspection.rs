@@ -24,13 +24,13 @@ pub async fn introspect(
     }
 }
 
-/// Ends the session of a token; answers whether there was one to end. A token that is not good, or has expired, needs no
+/// Ends the session of a token for another service, by its name; answers whether there was one to end. A token that is not good, or has expired, needs no
 /// revocation (RFC 7009 section 2.2).
 ///
 /// # Errors
 /// [`Kind::Conflict`] for a token that cannot be revoked alone; [`Kind::Unavailable`] when nothing was done.
-pub async fn revoke(app: &App, caller: &Caller, text: &str) -> Result<bool> {
-    match logout::logout(app, caller, text).await {
+pub async fn revoke(app: &App, caller: &Caller, service: &str, text: &str) -> Result<bool> {
+    match logout::end_by(app, caller, Some(service), text).await {
         Err(error) if error.kind == Kind::TokenInvalid => Ok(false),
         result => result,
     }

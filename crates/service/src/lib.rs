@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 mod app;
+pub mod audit;
 mod caller;
 pub mod clock;
 pub mod credential;

@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crypto::hasher::Verdict;
+use domain::audit::{Event, EventKind};
 use domain::password::Password;
 use domain::session::SessionId;
 use domain::throttle::{FailureLog, Network};
 use domain::user::{NameKey, canonical_name};
 use store::user::Credentials;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
 use crate::token::{self, TokenPair};
@@ -40,7 +42,7 @@ pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair
         let checked = check(app, caller, found.as_ref(), &key, &input.password).await;
         let verdict = match checked {
             Ok(Some(verdict)) => verdict,
-            Ok(None) => return Err(failed(app, caller)),
+            Ok(None) => return Err(failed(app, caller, found.as_ref()).await?),
             Err(error) => {
                 throttle::cancel(app, caller, &name, &key).await?;
                 return Err(error);
@@ -52,10 +54,18 @@ pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair
             Finished::Changed(now) => found = now,
         }
     }
-    Err(failed(app, caller))
+    Err(failed(app, caller, found.as_ref()).await?)
 }
 
-fn failed(app: &App, caller: &Caller) -> Error {
+/// Records a failed login and answers what is told. Nothing was changed, so the row is all that there is to commit; the name
+/// that was typed is not in it: it may be a password, or one of nobody here.
+async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Result<Error> {
+    let mut event = Event::new(EventKind::LoginFailed);
+    event.user = account.map(|account| account.user.id);
+    event = event.detail("reason", reason(account));
+    let mut tx = app.db.begin().await?;
+    audit::record(&mut tx, &By::anonymous(caller), &event)?;
+    tx.commit().await?;
     app.counters.failed_logins.fetch_add(1, Relaxed);
     tracing::info!(
         event = "login_failed",
@@ -63,7 +73,15 @@ fn failed(app: &App, caller: &Caller) -> Error {
         request.id = caller.request_id,
         "login failed"
     );
-    Error::no_active_account()
+    Ok(Error::no_active_account())
+}
+
+fn reason(account: Option<&Credentials>) -> &'static str {
+    match account {
+        None => "unknown name",
+        Some(account) if account.user.disabled_at.is_some() => "disabled",
+        Some(_) => "wrong password",
+    }
 }
 
 /// Checks the password. A disabled account is checked like any other and then refused; a name that nobody has costs what
@@ -153,6 +171,8 @@ async fn try_to_finish(
     let mut session = token::new_session(app, session_id, id, caller);
     session.status = status_list::assign(app, &mut tx, session_id, id, token::keep_until(&session)).await?;
     store::session::insert(&mut tx, &session, token::keep_until(&session)).await?;
+    let event = Event::new(EventKind::LoginSucceeded).user(id).session(session_id);
+    audit::record(&mut tx, &By::user(caller, id), &event)?;
     tx.commit().await?;
     throttle::give_back(app, caller, AddressLimit::Login);
     app.counters.logins.fetch_add(1, Relaxed);

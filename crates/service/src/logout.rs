@@ -1,10 +1,12 @@
 //! Logging out: ending the session of a token, or all sessions of its user.
 
+use domain::audit::{Actor, Event, EventKind};
 use domain::session::SessionId;
 use domain::token::{Claims, TokenType};
 use domain::user::UserId;
 use store::change::What;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::refresh::{legacy_jti, legacy_session_id};
 use crate::token::{self, LegacyUser};
@@ -17,20 +19,27 @@ use crate::{App, Caller, retry, session, user, verify};
 /// [`crate::Kind::TokenInvalid`] for a token that is not well signed or has expired; [`crate::Kind::Conflict`] for an access token of
 /// the replaced service, which names no session; [`crate::Kind::Unavailable`].
 pub async fn logout(app: &App, caller: &Caller, text: &str) -> Result<bool> {
+    end_by(app, caller, None, text).await
+}
+
+/// The same, asked for by another service, or by whoever holds the token.
+pub(crate) async fn end_by(app: &App, caller: &Caller, service: Option<&str>, text: &str) -> Result<bool> {
     let claims = token::read(app, text, caller.now).map_err(Error::token)?;
+    let actor = service.map_or(Actor::User(claims.user_id), |name| Actor::Service(name.to_owned()));
+    let by = By::request(caller, actor);
     let mut turn = 0;
     loop {
-        let done = try_to_log_out(app, caller, &claims).await;
+        let done = try_to_log_out(app, caller, &by, &claims).await;
         if !retry::again(&done, &mut turn).await {
             return done;
         }
     }
 }
 
-async fn try_to_log_out(app: &App, caller: &Caller, claims: &Claims) -> Result<bool> {
+async fn try_to_log_out(app: &App, caller: &Caller, by: &By<'_>, claims: &Claims) -> Result<bool> {
     let (id, ended) = match (claims.session, claims.token_type) {
-        (Some(id), _) => (id, end(app, caller, claims, id).await?),
-        (None, TokenType::Refresh) => spend(app, caller, claims).await?,
+        (Some(id), _) => (id, end(app, by, claims, id).await?),
+        (None, TokenType::Refresh) => spend(app, caller, by, claims).await?,
         (None, TokenType::Access) => {
             verify::access(app, caller, claims).await?;
             return Err(Error::conflict("This token names no session; log out with the refresh token."));
@@ -48,17 +57,17 @@ async fn try_to_log_out(app: &App, caller: &Caller, claims: &Claims) -> Result<b
     Ok(ended)
 }
 
-async fn end(app: &App, caller: &Caller, claims: &Claims, id: SessionId) -> Result<bool> {
+async fn end(app: &App, by: &By<'_>, claims: &Claims, id: SessionId) -> Result<bool> {
     let mut tx = app.db.begin().await?;
     let found = store::session::find(&mut tx, id).await?;
     if found.is_none_or(|found| found.session.user_id != claims.user_id) {
         return Ok(false); // purged: no token of it is good
     }
-    session::revoke(app, tx, id, caller.now).await
+    session::revoke(app, tx, id, by, &session::ended(id, claims.user_id, "token")).await
 }
 
 /// A refresh token of the replaced service has a session only once it was used; otherwise it gets one that has ended.
-async fn spend(app: &App, caller: &Caller, claims: &Claims) -> Result<(SessionId, bool)> {
+async fn spend(app: &App, caller: &Caller, by: &By<'_>, claims: &Claims) -> Result<(SessionId, bool)> {
     let mut tx = app.db.begin().await?;
     let epoch = match token::legacy_user(app, &mut tx, claims, caller.now).await? {
         LegacyUser::Good { epoch } => epoch,
@@ -71,7 +80,7 @@ async fn spend(app: &App, caller: &Caller, claims: &Claims) -> Result<(SessionId
     session.previous_jti = Some(legacy_jti(&claims.jti));
     let keep_until = token::spent_until(&session, claims);
     store::session::insert(&mut tx, &session, keep_until).await?;
-    Ok((id, session::revoke(app, tx, id, caller.now).await?))
+    Ok((id, session::revoke(app, tx, id, by, &session::ended(id, claims.user_id, "token")).await?))
 }
 
 /// Ends all sessions of the user of a token, this one included, and refuses the user's tokens of the replaced service.
@@ -98,6 +107,8 @@ async fn end_all(app: &App, caller: &Caller, id: UserId) -> Result<()> {
     let (mut tx, now) = user::begin(app).await?;
     let ended = store::user::end_sessions(&mut tx, id, now).await?;
     let (epoch, active) = ended.ok_or_else(|| Error::not_found("There is no such account."))?;
+    let event = Event::new(EventKind::SessionsEndedAll).user(id);
+    audit::record(&mut tx, &By::user(caller, id), &event)?;
     user::commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(
         event = "logged_out_everywhere",

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use domain::audit::{Event, EventKind};
 use domain::session::{Jti, RefreshDecision, Session, SessionId, decide, rotate};
 use domain::time::Timestamp;
 use domain::token::{Claims, TokenFault, TokenType};
@@ -9,6 +10,7 @@ use domain::user::UserId;
 use store::Tx;
 use store::session::Found;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::token::{self, LegacyUser};
 use crate::{App, Caller, retry, session, status_list};
@@ -112,7 +114,11 @@ async fn adopt(app: &App, caller: &Caller, claims: &Claims, tx: &mut Tx) -> Resu
     let keep_until = token::spent_until(&session, claims);
     session.status = status_list::assign(app, tx, id, claims.user_id, keep_until).await?;
     match store::session::insert(tx, &session, keep_until).await {
-        Ok(true) => return Ok(Step::Give(session)),
+        Ok(true) => {
+            let event = Event::new(EventKind::SessionAdopted).user(claims.user_id).session(id);
+            audit::record(tx, &By::user(caller, claims.user_id), &event)?;
+            return Ok(Step::Give(session));
+        }
         Ok(false) => {}
         // The user was deleted since the token was judged.
         Err(store::Error::Constraint(_)) => return Ok(Step::invalid()),
@@ -157,7 +163,8 @@ pub(crate) fn judge(app: &App, found: &Found, presented: Jti, now: Timestamp) ->
 
 /// Ends the session of a spent token (RFC 9700 section 4.14.2) and answers what the caller is told.
 async fn reused(app: &App, caller: &Caller, tx: Tx, id: SessionId, user: UserId) -> Result<Error> {
-    if session::revoke(app, tx, id, caller.now).await? {
+    let event = Event::new(EventKind::SessionReuseDetected).user(user).session(id);
+    if session::revoke(app, tx, id, &By::anonymous(caller), &event).await? {
         app.counters.reuses.fetch_add(1, Relaxed);
         tracing::warn!(
             event = "refresh_token_reuse",

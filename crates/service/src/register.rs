@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crypto::hasher::Lane;
+use domain::audit::{Event, EventKind};
 use domain::field::{Field, FieldErrors};
 use domain::password::Password;
 use domain::user::{EmailAddress, NAME_TAKEN, User, UserId, Username};
 use store::user::{NewPassword, NewUser};
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::throttle::{self, AddressLimit};
 use crate::{App, Caller, retry};
@@ -87,27 +89,28 @@ async fn insert(app: &App, caller: &Caller, valid: &Valid, hash: &str) -> Result
         last_login_at: None,
         disabled_at: None,
     };
-    let id = store_new(app, &new).await?;
+    let id = store_new(app, &By::anonymous(caller), EventKind::UserRegistered, &new).await?;
     Ok(new.into_user(id))
 }
 
 /// Stores a new account under the next id; also for those that an operator makes.
-pub(crate) async fn store_new(app: &App, new: &NewUser<'_>) -> Result<UserId> {
+pub(crate) async fn store_new(app: &App, by: &By<'_>, kind: EventKind, new: &NewUser<'_>) -> Result<UserId> {
     let mut turn = 0;
     loop {
-        let done = try_to_store(app, new).await;
+        let done = try_to_store(app, by, kind, new).await;
         if !retry::again(&done, &mut turn).await {
             return done;
         }
     }
 }
 
-async fn try_to_store(app: &App, new: &NewUser<'_>) -> Result<UserId> {
+async fn try_to_store(app: &App, by: &By<'_>, kind: EventKind, new: &NewUser<'_>) -> Result<UserId> {
     let mut tx = app.db.begin().await?;
     let id = match store::user::insert(&mut tx, new).await {
         Err(store::Error::Conflict) => return Err(name_taken()),
         other => other?,
     };
+    audit::record(&mut tx, by, &Event::new(kind).user(id))?;
     tx.commit().await?;
     Ok(id)
 }

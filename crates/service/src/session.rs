@@ -1,11 +1,13 @@
 //! A user's sessions: seen and ended by their owner.
 
+use domain::audit::{Event, EventKind};
 use domain::session::{Session, SessionId};
-use domain::time::Timestamp;
+use domain::user::UserId;
 use store::Tx;
 use store::change::{self, What};
 pub use store::session::Place;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::verify::Identity;
 use crate::{App, Caller, retry};
@@ -60,7 +62,8 @@ async fn try_to_end(app: &App, caller: &Caller, who: Identity, id: SessionId) ->
             && !session.is_ended(found.user_epoch)
             && !session.is_expired(caller.now)
     });
-    if own.is_none() || !revoke(app, tx, id, caller.now).await? {
+    let event = ended(id, who.user_id, "list");
+    if own.is_none() || !revoke(app, tx, id, &By::user(caller, who.user_id), &event).await? {
         return Err(Error::not_found("There is no such session."));
     }
     tracing::info!(
@@ -73,12 +76,19 @@ async fn try_to_end(app: &App, caller: &Caller, who: Identity, id: SessionId) ->
     Ok(())
 }
 
+/// A session that was ended, and by which means.
+pub(crate) fn ended(id: SessionId, user: UserId, by: &'static str) -> Event {
+    Event::new(EventKind::SessionEnded).user(user).session(id).detail("by", by)
+}
+
 /// Ends a session, commits, and tells every replica: this one at once. False when it had ended already; nothing is
 /// committed then.
-pub(crate) async fn revoke(app: &App, mut tx: Tx, id: SessionId, now: Timestamp) -> Result<bool> {
+pub(crate) async fn revoke(app: &App, mut tx: Tx, id: SessionId, by: &By<'_>, event: &Event) -> Result<bool> {
+    let now = by.at();
     if !store::session::revoke(&mut tx, id, now).await? {
         return Ok(false);
     }
+    audit::record(&mut tx, by, event)?;
     let change = change::append(&mut tx, now, What::SessionEnded(id)).await?;
     tx.commit().await?;
     app.feed.apply(&change, now);

@@ -34,6 +34,25 @@ pub struct Settings {
     pub feed_notify: bool,
     /// Beyond this age of the feed no access token is judged.
     pub feed_max_staleness: Duration,
+    /// The audit trail.
+    pub audit: AuditSettings,
+}
+
+/// How the audit trail is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditSettings {
+    /// How often its state is signed, if anything has happened.
+    pub checkpoint_interval: Duration,
+    /// How long rows are kept; for ever when not set.
+    pub retention: Option<Duration>,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        const HOUR: u64 = 60 * 60;
+        let retention = Some(Duration::from_secs(365 * 24 * HOUR));
+        Self { checkpoint_interval: Duration::from_secs(HOUR), retention }
+    }
 }
 
 /// Lifetimes and claims of tokens.
@@ -160,6 +179,7 @@ impl Default for Settings {
             services: Vec::new(),
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),
+            audit: AuditSettings::default(),
         }
     }
 }

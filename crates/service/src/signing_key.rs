@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::audit::{Event, EventKind};
 use domain::signing_key::{Life, Purpose, State, signer};
 use domain::time::Timestamp;
 use store::signing_key::{self, StoredKey};
 use store::{Db, Tx, meta};
 
 use crate::App;
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::keyring::{Longest, PublishedKeys, Ring};
 use crate::settings::KeySettings;
@@ -177,6 +179,7 @@ pub async fn rotate(app: &App) -> Result<Vec<Listed>> {
     for key in made {
         let row = key.row(&settings, now, now + settings.rotation.publish_ahead)?;
         signing_key::insert(&mut tx, &row).await?;
+        audit::record(&mut tx, &By::operator(now), &about(EventKind::KeyRotated, &row))?;
         next.push(listed(row, longest, now));
     }
     tx.commit().await?;
@@ -205,6 +208,7 @@ pub async fn drop_keys(app: &App, ids: &[String]) -> Result<Vec<String>> {
         let living = keys.iter().find(|row| row.id == *id && row.life.dropped_at.is_none());
         let row = living.ok_or_else(|| Error::not_found(format!("There is no living key {id:?}.")))?;
         signing_key::drop_key(&mut tx, row, now).await?;
+        audit::record(&mut tx, &By::operator(now), &about(EventKind::KeyDropped, row))?;
     }
     for key in spare {
         replace(&mut tx, &settings, key, now).await?;
@@ -229,9 +233,21 @@ async fn replace(tx: &mut Tx, settings: &KeySettings, spare: Made, now: Timestam
     }
     match keys.iter().find(|row| is(row, State::Next)) {
         Some(next) => signing_key::activate(tx, next, now).await?,
-        None => signing_key::insert(tx, &spare.row(settings, now, now)?).await?,
+        None => {
+            let row = spare.row(settings, now, now)?;
+            signing_key::insert(tx, &row).await?;
+            audit::record(tx, &By::system(now), &about(EventKind::KeyMade, &row))?;
+        }
     }
     Ok(())
+}
+
+/// Something that became of a key.
+fn about(kind: EventKind, row: &StoredKey) -> Event {
+    Event::new(kind)
+        .detail("kid", row.id.as_str())
+        .detail("purpose", row.purpose.as_str())
+        .detail("alg", row.algorithm.as_str())
 }
 
 fn require_public(settings: &KeySettings) -> Result<()> {

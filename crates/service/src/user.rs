@@ -2,6 +2,7 @@
 
 use ::mail::Template;
 use crypto::hasher::Lane;
+use domain::audit::{Event, EventKind};
 use domain::field::FieldErrors;
 use domain::password::Password;
 use domain::time::Timestamp;
@@ -10,6 +11,7 @@ use store::Tx;
 use store::change::{self, What};
 use store::user::NewPassword;
 
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::mail::Draft;
 use crate::register::store_new;
@@ -63,7 +65,8 @@ pub async fn create(app: &App, new: NewUser) -> Result<User> {
         return Err(Error::invalid(errors));
     }
     drop(tx);
-    let id = store_new(app, &row).await?;
+    let by = By::operator(row.created_at);
+    let id = store_new(app, &by, EventKind::UserCreated, &row).await?;
     Ok(row.into_user(id))
 }
 
@@ -127,6 +130,7 @@ pub async fn disable(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDisabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
     Ok(true)
@@ -149,6 +153,7 @@ pub async fn enable(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_enable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserEnabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "user_enabled", user.id = %id, "account enabled");
     Ok(true)
@@ -189,6 +194,7 @@ async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Res
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     let active = user.disabled_at.is_none();
     mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::PasswordSetByOperator).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
     Ok(())
@@ -211,7 +217,9 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
+    store::audit::request_erasure(&mut tx, id, now).await?;
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
+    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDeleted).user(id))?;
     commit_change(app, tx, now, what).await?;
     tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
     Ok(true)

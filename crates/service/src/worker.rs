@@ -1,4 +1,5 @@
-//! What goes on beside requests: following the feed, sending mails, and purging in small steps what no token names any more.
+//! What goes on beside requests: following the feed, sending mails, chaining the audit trail, and purging in small steps what
+//! no token names any more.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
-use crate::{App, feed, mail};
+use crate::{App, audit, feed, mail};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
 const STEP: i64 = 200;
@@ -17,6 +18,8 @@ const STEPS: usize = 50;
 const POST_EVERY: Duration = Duration::from_secs(1);
 /// How often to tidy up.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How often rows of the audit trail get their places.
+const CHAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// How soon a lost connection that listens is made anew: at first, and when that keeps failing.
 const LISTEN_AGAIN: Duration = Duration::from_millis(100);
@@ -25,7 +28,8 @@ const LISTEN_AT_LAST: Duration = Duration::from_secs(5);
 /// Works until the future is dropped.
 pub async fn run(app: App) {
     let heard = Notify::new();
-    tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app), tidy(&app), post(&app));
+    let following = async { tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app)) };
+    tokio::join!(following, tidy(&app), post(&app), keep_audit(&app));
 }
 
 /// Reads the feed three times within the bound in which a change must be seen, and whenever a change is announced.
@@ -110,6 +114,21 @@ async fn post(app: &App) {
     }
 }
 
+/// Gives the rows of the audit trail their places, and signs its state when it is time.
+async fn keep_audit(app: &App) {
+    let mut ticks = interval(CHAIN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        let failed = audit::keep(app, app.clock.now()).await.err();
+        if let (Some(error), false) = (&failed, failing) {
+            tracing::error!(event = "audit_unchained", error = %Chain(error), "the audit trail cannot be chained; it is tried again");
+        }
+        failing = failed.is_some();
+    }
+}
+
 async fn tidy(app: &App) {
     let mut ticks = interval(TIDY_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -132,6 +151,7 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     crate::signing_key::maintain(app, now).await?;
     crate::status_list::tidy(app, now).await?;
     mail::tidy(app, now, STEP).await?;
+    audit::tidy(app, now).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

@@ -47,6 +47,11 @@ pub const TABLES: &[&str] = &[
     "changes",
     "unknown_names",
     "signing_keys",
+    "audit_pending",
+    "audit_events",
+    "audit_head",
+    "audit_checkpoints",
+    "audit_erasures",
     "meta",
 ];
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::time::Timestamp;
 
 use crate::error::chain;
+use crate::param::Seen;
 use crate::postgres::{self, Access, Listener, PostgresOptions, Transaction};
 use crate::sqlite::{Engine, Lease, Reader};
 use crate::{Error, Param, Result, Row, meta};
@@ -279,6 +280,24 @@ impl Tx {
         self.note(result)
     }
 
+    /// Runs a statement whose outcome nobody asks for, without waiting for it where the database is elsewhere: it is then sent
+    /// with the next statement or the commit, before that, in the same round trip.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], now or from the next statement or the commit.
+    pub fn execute_later(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<()> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.execute(sql, params).map(drop),
+            Inner::SqliteRead(reader) => reader.execute(sql, params).map(drop),
+            Inner::Postgres(transaction) => {
+                transaction.execute_later(sql, params);
+                Ok(())
+            }
+        };
+        self.note(result)
+    }
+
     /// The first row of a statement, if there is one. With `RETURNING` all changes are made, whatever is returned.
     ///
     /// # Errors
@@ -303,6 +322,29 @@ impl Tx {
             Inner::SqliteWrite(lease) => lease.query(sql, params),
             Inner::SqliteRead(reader) => reader.query(sql, params),
             Inner::Postgres(transaction) => transaction.query(sql, params).await,
+        };
+        self.note(result)
+    }
+
+    /// Shows every row of a statement to `look` without keeping it, and where the database is in this process without
+    /// copying it. For statements that read many rows; every caller has a LIMIT.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub(crate) async fn visit(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        look: &mut (dyn FnMut(&Seen<'_>) + Send),
+    ) -> Result<()> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.visit(sql, params, look),
+            Inner::SqliteRead(reader) => reader.visit(sql, params, look),
+            Inner::Postgres(transaction) => {
+                let rows = transaction.query(sql, params).await;
+                rows.map(|rows| rows.iter().for_each(|row| look(&Seen::Kept(row))))
+            }
         };
         self.note(result)
     }

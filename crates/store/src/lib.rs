@@ -4,7 +4,7 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
+//! * one file a noun: [`audit`], [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
@@ -16,6 +16,7 @@
 //! `&mut Tx`.
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod backup;
 pub mod change;
 pub mod copy;

@@ -24,6 +24,8 @@ pub const COPYING_FROM: &str = "copying_from";
 pub const COPIED_FROM: &str = "copied_from";
 /// In a database that was copied and handed over: where to, without a password.
 pub const MOVED_TO: &str = "moved_to";
+/// Names the installation in what it signs about itself; random, kept through copies and restores.
+pub const INSTALLATION: &str = "installation";
 /// Counts the probes of whether the database takes writes.
 pub const PROBE: &str = "probe";
 

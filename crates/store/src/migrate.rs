@@ -59,6 +59,12 @@ const SQLITE: &[Migration] = &[
         compatible_from: 1,
     },
     Migration {
+        version: 5,
+        name: "audit",
+        sql: include_str!("../migrations/sqlite/0005_audit.sql"),
+        compatible_from: 1,
+    },
+    Migration {
         version: 6,
         name: "mail",
         sql: include_str!("../migrations/sqlite/0006_mail.sql"),
@@ -89,6 +95,12 @@ const POSTGRES: &[Migration] = &[
         version: 4,
         name: "status_lists",
         sql: include_str!("../migrations/postgres/0004_status_lists.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 5,
+        name: "audit",
+        sql: include_str!("../migrations/postgres/0005_audit.sql"),
         compatible_from: 1,
     },
     Migration {

@@ -78,6 +78,28 @@ pub(crate) enum Value {
     Blob(Vec<u8>),
 }
 
+impl Value {
+    /// A value that does not borrow.
+    pub(crate) fn of(param: &Param<'_>) -> Self {
+        match *param {
+            Param::Null => Self::Null,
+            Param::Int(value) => Self::Int(value),
+            Param::Text(value) => Self::Text(value.to_owned()),
+            Param::Blob(value) => Self::Blob(value.to_owned()),
+        }
+    }
+
+    /// The same as a parameter.
+    pub(crate) fn as_param(&self) -> Param<'_> {
+        match self {
+            Self::Null => Param::Null,
+            Self::Int(value) => Param::Int(*value),
+            Self::Text(value) => Param::Text(value),
+            Self::Blob(value) => Param::Blob(value),
+        }
+    }
+}
+
 /// A row of a result; columns count from 0. It owns its values, so it outlives its statement.
 ///
 /// There is no Debug: rows hold password hashes.
@@ -148,6 +170,57 @@ impl Row {
     fn value(&self, column: usize) -> Result<&Value> {
         self.values.get(column).ok_or_else(|| mismatch(column, "a value", "no such column"))
     }
+}
+
+/// A row that is only looked at: the engine's own while a statement runs, or one that is kept.
+pub(crate) enum Seen<'a> {
+    Here(&'a rusqlite::Row<'a>),
+    Kept(&'a Row),
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn int(&self, column: usize) -> Result<i64> {
+        self.opt_int(column)?.ok_or_else(|| mismatch(column, "a number", "NULL"))
+    }
+
+    pub(crate) fn text(&self, column: usize) -> Result<&'a str> {
+        self.opt_text(column)?.ok_or_else(|| mismatch(column, "a text", "NULL"))
+    }
+
+    pub(crate) fn blob(&self, column: usize) -> Result<&'a [u8]> {
+        self.opt_blob(column)?.ok_or_else(|| mismatch(column, "bytes", "NULL"))
+    }
+
+    pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
+        match self {
+            Self::Kept(row) => row.opt_int(column),
+            Self::Here(row) => {
+                Ok(row.get_ref(column)?.as_i64_or_null().map_err(|_| not(column, "a number"))?)
+            }
+        }
+    }
+
+    pub(crate) fn opt_text(&self, column: usize) -> Result<Option<&'a str>> {
+        match self {
+            Self::Kept(row) => row.opt_text(column),
+            Self::Here(row) => {
+                Ok(row.get_ref(column)?.as_str_or_null().map_err(|_| not(column, "a text"))?)
+            }
+        }
+    }
+
+    pub(crate) fn opt_blob(&self, column: usize) -> Result<Option<&'a [u8]>> {
+        match self {
+            Self::Kept(row) => row.opt_blob(column),
+            Self::Here(row) => {
+                Ok(row.get_ref(column)?.as_blob_or_null().map_err(|_| not(column, "bytes"))?)
+            }
+        }
+    }
+}
+
+fn not(column: usize, expected: &str) -> Error {
+    mismatch(column, expected, "something else")
 }
 
 impl Value {

@@ -1,5 +1,6 @@
 //! One file a command; each has a `run`.
 
+mod audit;
 mod backup;
 mod config;
 mod copy;
@@ -35,6 +36,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
         Command::Key(command) => key::run(&inputs, command),
+        Command::Audit(command) => audit::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
         Command::Restore { file } => backup::restore(&inputs, &file),
         Command::AfterRestore(args) => backup::after_restore(&inputs, &args),

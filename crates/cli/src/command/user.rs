@@ -49,7 +49,9 @@ pub(super) fn with_app<T>(
     may_make_database: bool,
     work: impl AsyncFnOnce(&App) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut config = load_for(inputs, Mode::Serve, needs)?.config;
+    // Which keys are needed depends on the mode of the database, which is not known yet.
+    let first = if needs == Needs::Server { Needs::Database } else { needs };
+    let mut config = load_for(inputs, Mode::Serve, first)?.config;
     if !may_make_database {
         existing(&config.database)?;
     }
@@ -59,12 +61,18 @@ pub(super) fn with_app<T>(
         if start::stored_mode(&db).await? == Some(Mode::Dev) {
             config = load_for(inputs, Mode::Dev, needs)?.config;
             start::fill_in_dev_keys(&mut config)?;
+            if needs == Needs::Server && config.keys.signing.is_none() {
+                config.keys.signing = Some(start::dev_secret(&config.data_dir, start::DEV_SECRET)?);
+            }
+        } else if needs == Needs::Server {
+            config = load_for(inputs, Mode::Serve, needs)?.config;
         }
         if config.keys.algorithm.is_public() && config.keys.encryption.is_none() {
             return Err(Problems(vec![secret::no_encryption_key(config.keys.algorithm)]).into());
         }
         let config = Config { hash: Hash { threads: 1, ..config.hash }, ..config };
-        let app = start::app(&config, db, None, clock).await?;
+        let key = config.keys.signing.as_ref().filter(|_| needs == Needs::Server);
+        let app = start::app(&config, db, key, clock).await?;
         let done = work(&app).await;
         service::feed::announce(&app).await;
         app.hasher.shutdown();

@@ -28,7 +28,7 @@ pub(crate) use problem::{Problem, Problems};
 pub(crate) use settings::{Config, Hash, Log};
 pub(crate) use show::{help, in_force, markdown};
 pub(crate) use sources::{Inputs, Sources};
-pub(crate) use value::{Database, Deadline, Origins, database as parse_database};
+pub(crate) use value::{Database, Deadline, Origins, database as parse_database, deadline as parse_deadline};
 
 /// How the service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,6 +104,15 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// How long something is kept; `None` for ever.
+    pub(crate) fn retention(&mut self, name: &str) -> Option<Duration> {
+        self.parse(name, None, |text, kind| match kind {
+            Kind::Retention { .. } if text == "forever" => Ok(None),
+            Kind::Retention { least, most } => value::bounded_duration(text, least, most).map(Some),
+            _ => Ok(None),
+        })
+    }
+
     pub(crate) fn address(&mut self, name: &str) -> SocketAddr {
         let stand_in = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         self.parse(name, stand_in, |text, _| value::address(text))

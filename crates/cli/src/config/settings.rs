@@ -47,6 +47,10 @@ pub(crate) struct Config {
     pub(crate) feed_max_staleness: Duration,
     /// Whether replicas tell each other of changes through the database.
     pub(crate) feed_notify: bool,
+    /// How often the state of the audit trail is signed.
+    pub(crate) audit_checkpoint_interval: Duration,
+    /// How long the audit trail is kept; `None` for ever.
+    pub(crate) audit_retention: Option<Duration>,
 }
 
 /// The keys of the tokens.
@@ -141,6 +145,8 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         revocation_bound: reader.duration("REVOCATION_BOUND"),
         feed_max_staleness: reader.duration("FEED_MAX_STALENESS"),
         feed_notify: reader.switch("FEED_NOTIFY"),
+        audit_checkpoint_interval: reader.duration("AUDIT_CHECKPOINT_INTERVAL"),
+        audit_retention: reader.retention("AUDIT_RETENTION"),
         data_dir,
     };
     match config.mode {

@@ -110,6 +110,9 @@ fn values(kind: Kind) -> String {
         Kind::Address { off: true } => "`address:port` or `off`".to_owned(),
         Kind::Database => "`sqlite:path` or `postgres://...`".to_owned(),
         Kind::Duration { least, most } => format!("a duration, {} to {}", show(least), show(most)),
+        Kind::Retention { least, most } => {
+            format!("a duration, {} to {}, or `forever`", show(least), show(most))
+        }
         Kind::Count { least, most, cores: false } => format!("{least} to {most}"),
         Kind::Count { least, most, cores: true } => format!("{least} to {most}, or `cores`"),
         Kind::Switch => "`on` or `off`".to_owned(),

@@ -32,6 +32,13 @@ pub(crate) enum Kind {
         /// The longest allowed.
         most: Duration,
     },
+    /// A duration, or `forever`.
+    Retention {
+        /// The shortest allowed.
+        least: Duration,
+        /// The longest allowed.
+        most: Duration,
+    },
     /// A whole number.
     Count {
         /// The smallest allowed.
@@ -189,6 +196,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Logs", &["LOG_FORMAT", "LOG_LEVEL"]),
+    ("Audit trail", &["AUDIT_CHECKPOINT_INTERVAL", "AUDIT_RETENTION"]),
     (
         "Tuning",
         &[
@@ -557,5 +565,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "on",
         "Whether replicas on PostgreSQL tell each other of changes at once (LISTEN and NOTIFY). Without it they look \
          three times within REVOCATION_BOUND, as they do in any case.",
+    ),
+    row(
+        "AUDIT_CHECKPOINT_INTERVAL",
+        duration(SECOND, days(31)),
+        "1h",
+        "How often the state of the audit trail is signed and logged (`audit_checkpoint`), if anything has happened. What is cut off \
+         behind the last checkpoint that you keep elsewhere cannot be noticed.",
+    ),
+    row(
+        "AUDIT_RETENTION",
+        Kind::Retention { least: DAY, most: days(36_500) },
+        "365d",
+        "How long the audit trail is kept; `forever` removes nothing. What is left still verifies.",
     ),
 ];

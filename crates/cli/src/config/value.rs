@@ -55,6 +55,11 @@ pub(crate) fn expected(kind: Kind) -> String {
             duration::show(least),
             duration::show(most)
         ),
+        Kind::Retention { least, most } => format!(
+            "write a duration from {} to {}, such as 90d, or forever.",
+            duration::show(least),
+            duration::show(most)
+        ),
         Kind::Count { least, most, cores } => {
             format!("write a whole number from {least} to {most}{}.", if cores { ", or cores" } else { "" })
         }

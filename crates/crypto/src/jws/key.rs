@@ -63,14 +63,18 @@ pub enum TokenKind {
     AccessToken,
     /// `statuslist+jwt`, a status list token (draft-ietf-oauth-status-list section 5.1).
     StatusList,
+    /// `audit-checkpoint+jwt`, a statement about our audit trail: nobody's token.
+    AuditCheckpoint,
 }
 
 impl TokenKind {
-    const fn name(self) -> &'static str {
+    /// The value of `typ`.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Jwt => "JWT",
             Self::AccessToken => "at+jwt",
             Self::StatusList => "statuslist+jwt",
+            Self::AuditCheckpoint => "audit-checkpoint+jwt",
         }
     }
 }
@@ -94,7 +98,7 @@ pub struct SigningKey {
     pair: Pair,
     id: String,
     /// Our headers in base64url, one for each [`TokenKind`] in its order.
-    headers: [String; 3],
+    headers: [String; 4],
 }
 
 enum Pair {
@@ -165,8 +169,9 @@ impl SigningKey {
             Some(public) => public.thumbprint(),
             None => BASE64URL.encode(IndexKey::derive(bytes, "id of a key").digest(b"")),
         };
-        let headers = [TokenKind::Jwt, TokenKind::AccessToken, TokenKind::StatusList]
-            .map(|kind| header(algorithm, kind, &id));
+        let kinds =
+            [TokenKind::Jwt, TokenKind::AccessToken, TokenKind::StatusList, TokenKind::AuditCheckpoint];
+        let headers = kinds.map(|kind| header(algorithm, kind, &id));
         Ok(Self { pair, id, headers })
     }
 

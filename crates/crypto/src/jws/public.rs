@@ -74,6 +74,24 @@ impl PublicKey {
         Ok(Self { algorithm: Algorithm::Rs256, parsed, members })
     }
 
+    /// The key that [`PublicKey::members`] has written.
+    ///
+    /// # Errors
+    /// [`KeyFault::Unsound`], [`KeyFault::Size`].
+    pub fn from_members(json: &str) -> Result<Self, KeyFault> {
+        let jwk: serde_json::Value = serde_json::from_str(json).map_err(|_| KeyFault::Unsound)?;
+        let bytes = |name: &str| {
+            let text = jwk.get(name).and_then(serde_json::Value::as_str).ok_or(KeyFault::Unsound)?;
+            BASE64URL.decode(text).map_err(|_| KeyFault::Unsound)
+        };
+        match jwk.get("kty").and_then(serde_json::Value::as_str) {
+            Some("OKP") => Self::ed25519(&bytes("x")?),
+            Some("EC") => Self::p256(&bytes("x")?, &bytes("y")?),
+            Some("RSA") => Self::rsa(&bytes("n")?, &bytes("e")?),
+            _ => Err(KeyFault::Unsound),
+        }
+    }
+
     /// Its one algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

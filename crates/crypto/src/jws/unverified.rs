@@ -11,7 +11,7 @@ use super::{JwsFault, MAX_TOKEN};
 /// Longest key id that is looked for, in bytes; ours have 43 (TK-02).
 const MAX_ID: usize = 128;
 
-/// A well-formed token whose signature nobody has looked at. Only [`Unverified::payload`] gives what it says.
+/// A well-formed token whose signature nobody has looked at. [`Unverified::payload`] gives what it says.
 pub struct Unverified<'a> {
     header: Header,
     payload: &'a [u8],
@@ -53,6 +53,19 @@ impl<'a> Unverified<'a> {
         &self.header.algorithm
     }
 
+    /// What the token says it is, to the letter.
+    pub fn kind(&self) -> Option<&str> {
+        self.header.kind.as_deref()
+    }
+
+    /// What the token says, whoever has written it.
+    ///
+    /// # Errors
+    /// [`JwsFault::Malformed`].
+    pub fn unchecked_payload(&self) -> Result<Vec<u8>, JwsFault> {
+        BASE64URL.decode(self.payload).map_err(|_| JwsFault::Malformed)
+    }
+
     /// Whether it says that it is an access token of RFC 9068 (section 4): media types know no case.
     pub fn is_access_token(&self) -> bool {
         self.header.kind.as_deref().is_some_and(|kind| {
@@ -91,6 +104,6 @@ impl<'a> Unverified<'a> {
         if !is_good {
             return Err(JwsFault::Signature);
         }
-        BASE64URL.decode(self.payload).map_err(|_| JwsFault::Malformed)
+        self.unchecked_payload()
     }
 }

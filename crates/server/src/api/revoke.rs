@@ -28,7 +28,7 @@ use crate::error::Error;
 )]
 pub(crate) async fn revoke(State(api): State<Api>, call: Call) -> Result<Answer, Error> {
     let asked = service_call(&api.app, &call)?;
-    match service::introspection::revoke(&api.app, &call.caller, &asked.token).await {
+    match service::introspection::revoke(&api.app, &call.caller, &asked.service, &asked.token).await {
         Ok(true) => note(&asked.service, &call.caller.request_id),
         Ok(false) => {}
         Err(error) if error.kind == Kind::Conflict => return Err(Error::UnsupportedTokenType),

@@ -2,12 +2,14 @@
 
 use crypto::jws::{Algorithm, SigningKey, generate};
 use crypto::secret::Secret;
+use domain::audit::EventKind;
 use domain::signing_key::{Life, Purpose, next_from};
 use domain::time::Timestamp;
 use store::Db;
 use store::signing_key::{self, StoredKey};
 
-use super::{Snapshot, change, of};
+use super::{Snapshot, about, change, of};
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::keyring;
 use crate::settings::KeySettings;
@@ -61,7 +63,9 @@ async fn insert_missing(
     let wanted = plan(&signing_key::list(&mut tx).await?);
     for (purpose, from) in &wanted {
         let Some(key) = made.iter().find(|key| key.purpose == *purpose) else { continue };
-        signing_key::insert(&mut tx, &key.row(settings, now, *from)?).await?;
+        let row = key.row(settings, now, *from)?;
+        signing_key::insert(&mut tx, &row).await?;
+        audit::record(&mut tx, &By::system(now), &about(EventKind::KeyMade, &row))?;
         tracing::info!(event = "signing_key_made", key.id = key.key.id(), "a signing key was made");
     }
     if !wanted.is_empty() {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod account;
+mod audit;
+mod audit_chain;
 mod concurrent;
 mod feed;
 mod harness;

@@ -26,6 +26,8 @@ const NOT_IN_USE: &str =
 const END_SESSIONS: &str = "UPDATE sessions SET revoked_at = ?1 WHERE revoked_at IS NULL";
 const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1";
 const DROP_KEYS: &str = "DELETE FROM signing_keys";
+const RECORD: &str = "INSERT INTO audit_pending (at, kind, result, actor, salt) \
+    VALUES (?1, 'database.restored', 'done', 'operator', randomblob(16))";
 const NOT_BEFORE: &str = "SELECT value FROM meta WHERE key = 'tokens_not_before'";
 const SET_NOT_BEFORE: &str = "INSERT INTO meta (key, value) VALUES ('tokens_not_before', ?1) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
@@ -173,6 +175,7 @@ fn settle(draft: &Path, replaced: Option<&Replaced>, now: Timestamp) -> Result<R
     tx.execute(END_SESSIONS, [now.micros()])?;
     tx.execute(OPEN_EPOCH, [])?;
     tx.execute(DROP_KEYS, [])?;
+    tx.execute(RECORD, [now.micros()])?;
     let ours = read(&tx)?;
     let known_before = replaced.map_or(0, |replaced| replaced.not_before);
     let tokens_not_before = (now.seconds() + 1).max(ours.not_before).max(known_before);

@@ -14,6 +14,8 @@ const SET_NOT_BEFORE: &str = "INSERT INTO meta (key, value) VALUES ('tokens_not_
     WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
 // One of them may have been dropped since the backup; the next start makes new ones.
 const DROP_KEYS: &str = "DELETE FROM signing_keys";
+const RECORD: &str = "INSERT INTO audit_pending (at, kind, result, actor, salt) \
+    VALUES ($1, 'database.restored', 'done', 'operator', decode(replace(CAST(gen_random_uuid() AS TEXT), '-', ''), 'hex'))";
 const LAST_ID: &str =
     "SELECT GREATEST((SELECT last_value FROM users_id_seq), (SELECT COALESCE(MAX(id), 0) FROM users))";
 const RAISE_ID: &str = "SELECT setval('users_id_seq', $1)";
@@ -34,6 +36,7 @@ pub async fn settle_restored(db: &Db, last_user_id: Option<i64>, now: Timestamp)
         client.execute(OPEN_EPOCH, &[]).await?;
         client.execute(SET_NOT_BEFORE, &[&(now.seconds() + 1).to_string()]).await?;
         client.execute(DROP_KEYS, &[]).await?;
+        client.execute(RECORD, &[&now.micros()]).await?;
         let stored: i64 = client.query_one(LAST_ID, &[]).await?.try_get(0)?;
         let last = last_user_id.map_or(stored.saturating_add(UNKNOWN_IDS), |last| last.max(stored));
         client.query_one(RAISE_ID, &[&last.max(1)]).await?;

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
-use futures_util::future::{FutureExt, join};
+use futures_util::future::{FutureExt, join, join_all};
 use futures_util::stream::TryStreamExt;
 use tokio::time::{Instant, timeout};
 
 use super::value::{Bound, row};
 use super::{Engine, failure};
+use crate::param::Value;
 use crate::{Error, Param, Result, Row};
 
 /// How long an answer may take. The server's own limit for a statement is shorter: beyond this one the server is gone.
@@ -56,20 +57,40 @@ pub(crate) struct Transaction {
     access: Access,
     state: State,
     began: Instant,
+    later: Vec<Later>,
+}
+
+/// A statement that goes with the next one.
+struct Later {
+    sql: &'static str,
+    params: Vec<Value>,
 }
 
 impl Transaction {
     pub(super) fn new(client: Object, engine: Arc<Engine>, access: Access) -> Self {
-        Self { client: Some(client), engine, access, state: State::New, began: Instant::now() }
+        Self {
+            client: Some(client),
+            engine,
+            access,
+            state: State::New,
+            began: Instant::now(),
+            later: Vec::new(),
+        }
+    }
+
+    /// Keeps a statement until something is sent.
+    pub(crate) fn execute_later(&mut self, sql: &'static str, params: &[Param<'_>]) {
+        self.later.push(Later { sql, params: params.iter().map(Value::of).collect() });
     }
 
     pub(crate) async fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64> {
-        let begin = self.enter()?;
+        let ahead = self.enter()?;
         let answer = limited(async {
             let client = self.client.as_ref().ok_or(Failure::Gone)?;
+            let ahead = ahead.prepared(client).await?;
             let statement = prepared(client, sql, params).await?;
             let work = client.execute_raw(&statement, params.iter().map(Bound));
-            Ok::<_, Failure>(opened(client, begin, work).await?)
+            Ok::<_, Failure>(behind(client, &ahead, work).await?)
         });
         let answer = answer.await;
         self.leave(answer)
@@ -80,14 +101,15 @@ impl Transaction {
     }
 
     pub(crate) async fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
-        let begin = self.enter()?;
+        let ahead = self.enter()?;
         let answer = limited(async {
             let client = self.client.as_ref().ok_or(Failure::Gone)?;
+            let ahead = ahead.prepared(client).await?;
             let statement = prepared(client, sql, params).await?;
             let work = async {
                 client.query_raw(&statement, params.iter().map(Bound)).await?.try_collect::<Vec<_>>().await
             };
-            Ok::<_, Failure>(opened(client, begin, work).await?)
+            Ok::<_, Failure>(behind(client, &ahead, work).await?)
         });
         let answer = answer.await;
         self.leave(answer)?.iter().map(row).collect()
@@ -103,10 +125,10 @@ impl Transaction {
 
     /// `Ok` means that the server has said so. Without an answer nobody knows.
     pub(crate) async fn commit(mut self) -> Result<()> {
-        if self.state == State::New {
+        if self.state == State::New && self.later.is_empty() {
             return Ok(());
         }
-        self.enter()?;
+        let ahead = self.enter()?;
         if self.began.elapsed() > LIFE_LIMIT {
             self.engine.counters.overdue.fetch_add(1, Relaxed);
             self.state = State::Open;
@@ -114,7 +136,9 @@ impl Transaction {
         }
         let answer = limited(async {
             let client = self.client.as_ref().ok_or(Failure::Gone)?;
-            Ok::<_, Failure>(client.batch_execute("COMMIT").await?)
+            let ahead = ahead.prepared(client).await?;
+            // When a statement before it fails, COMMIT takes everything back.
+            Ok::<_, Failure>(behind(client, &ahead, client.batch_execute("COMMIT")).await?)
         });
         let answer = answer.await;
         self.leave(answer).inspect_err(|_| {
@@ -127,8 +151,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Before something is sent: answers the BEGIN that has to go first.
-    fn enter(&mut self) -> Result<Option<&'static str>> {
+    /// Before something is sent: answers what has to go first.
+    fn enter(&mut self) -> Result<Ahead> {
         let begin = match self.state {
             State::New => Some(self.access.begin()),
             State::Open => None,
@@ -138,7 +162,7 @@ impl Transaction {
             }
         };
         self.state = State::Waiting;
-        Ok(begin)
+        Ok(Ahead { begin, later: std::mem::take(&mut self.later) })
     }
 
     /// After the answer. A connection that gave none in time is of no use to anybody.
@@ -227,16 +251,52 @@ async fn prepared(
     if given == wanted { Ok(statement) } else { Err(Failure::Parameters { given, wanted }) }
 }
 
-/// Runs the first statement of a transaction right behind its BEGIN, in one round trip. `join` polls in order, and the
-/// first poll of each sends it. When BEGIN fails, which it does on a lost connection only, so does what follows it.
-async fn opened<T>(
-    client: &ClientWrapper,
+/// What goes before a statement, in one round trip with it.
+struct Ahead {
+    /// Of the transaction's first statement.
     begin: Option<&'static str>,
+    later: Vec<Later>,
+}
+
+/// The same when the server knows the statements.
+struct Prepared {
+    begin: Option<&'static str>,
+    later: Vec<(tokio_postgres::Statement, Vec<Value>)>,
+}
+
+impl Ahead {
+    async fn prepared(self, client: &ClientWrapper) -> std::result::Result<Prepared, Failure> {
+        let mut later = Vec::with_capacity(self.later.len());
+        for Later { sql, params } in self.later {
+            let borrowed: Vec<Param<'_>> = params.iter().map(Value::as_param).collect();
+            let statement = prepared(client, sql, &borrowed).await?;
+            later.push((statement, params));
+        }
+        Ok(Prepared { begin: self.begin, later })
+    }
+}
+
+/// Runs something right behind what goes before it, in one round trip. `join` polls in order, and the first poll of each
+/// sends it. When one fails, so does all that follows it; what failed first is what is answered.
+async fn behind<T>(
+    client: &ClientWrapper,
+    ahead: &Prepared,
     work: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
 ) -> std::result::Result<T, tokio_postgres::Error> {
-    let Some(begin) = begin else { return work.await };
-    let (begun, done) = join(client.batch_execute(begin), work).await;
-    begun.and(done)
+    let begin = async {
+        match ahead.begin {
+            Some(begin) => client.batch_execute(begin).await,
+            None => Ok(()),
+        }
+    };
+    let later = ahead.later.iter().map(|(statement, params)| async move {
+        let params: Vec<Param<'_>> = params.iter().map(Value::as_param).collect();
+        client.execute_raw(statement, params.iter().map(Bound)).await
+    });
+    let (begun, (sent, done)) = join(begin, join(join_all(later), work)).await;
+    begun?;
+    sent.into_iter().collect::<std::result::Result<Vec<u64>, _>>()?;
+    done
 }
 
 /// Waits for an answer of the server, but not for ever.

@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql, params_from_iter};
 
 use super::files::pause;
 use super::placeholder::numbered;
-use crate::param::{Param, Row, Value};
+use crate::param::{Param, Row, Seen, Value};
 use crate::{Error, Result};
 
 /// Statements that stay prepared on a connection: more than there are.
@@ -89,6 +89,21 @@ impl Conn {
             }
         }
         Ok(found)
+    }
+
+    /// Runs a statement to its end and shows every row, without keeping it.
+    pub(super) fn visit(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        look: &mut dyn FnMut(&Seen<'_>),
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query(params_from_iter(params.iter().map(Bound)))?;
+        while let Some(row) = rows.next()? {
+            look(&Seen::Here(row));
+        }
+        Ok(())
     }
 
     /// Prepares a statement of a caller, and keeps it so.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::param::Seen;
 use crate::{Error, Param, Result, Row};
 
 /// How long a caller waits for its turn.
@@ -40,6 +41,15 @@ impl Lease {
 
     pub(crate) fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         self.shared.run(self.ticket, |conn| conn.query(sql, params, usize::MAX))
+    }
+
+    pub(crate) fn visit(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        look: &mut dyn FnMut(&Seen<'_>),
+    ) -> Result<()> {
+        self.shared.run(self.ticket, |conn| conn.visit(sql, params, look))
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::connection::{Conn, Role};
 use super::failure::spoils_connection;
 use super::files::OpenLock;
+use crate::param::Seen;
 use crate::{Error, Param, Result, Row};
 
 /// How long a reader waits for a connection.
@@ -109,6 +110,15 @@ impl Reader {
 
     pub(crate) fn query(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         self.run(|conn| conn.query(sql, params, usize::MAX))
+    }
+
+    pub(crate) fn visit(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+        look: &mut dyn FnMut(&Seen<'_>),
+    ) -> Result<()> {
+        self.run(|conn| conn.visit(sql, params, look))
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {

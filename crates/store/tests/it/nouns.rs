@@ -3,8 +3,8 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, change, imported_user, mail, meta, prepare_all, session, signing_key, status_list, unknown_name,
-    user,
+    Error, audit, change, imported_user, mail, meta, prepare_all, session, signing_key, status_list,
+    unknown_name, user,
 };
 
 use crate::given::any;
@@ -15,6 +15,7 @@ async fn every_statement_can_be_prepared() {
     migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
     let nouns = [
         ("user", user::STATEMENTS),
+        ("audit", audit::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
         ("mail", mail::STATEMENTS),
         ("session", session::STATEMENTS),
@@ -25,6 +26,7 @@ async fn every_statement_can_be_prepared() {
         ("unknown_name", unknown_name::STATEMENTS),
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
+        ("audit", &[], audit::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
         ("unknown_name", &[], unknown_name::POSTGRES_STATEMENTS),
     ];

@@ -1,0 +1,262 @@
+//! What is recorded.
+
+use serde_json::{Map, Value};
+
+use crate::session::SessionId;
+use crate::user::UserId;
+
+/// What happened. A name, once given, is never changed or given to something else: rows and their readers outlive programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// An account was registered by its owner.
+    UserRegistered,
+    /// An account was made by an operator.
+    UserCreated,
+    /// An account was disabled.
+    UserDisabled,
+    /// An account was enabled.
+    UserEnabled,
+    /// An account was deleted.
+    UserDeleted,
+    /// A name and its password were right; a session was opened.
+    LoginSucceeded,
+    /// A name and a password were not right, or the account is disabled.
+    LoginFailed,
+    /// A refresh token of the replaced service opened a session.
+    SessionAdopted,
+    /// A session was ended.
+    SessionEnded,
+    /// A spent refresh token came back; its session was ended.
+    SessionReuseDetected,
+    /// All sessions of a user were ended.
+    SessionsEndedAll,
+    /// The owner of an account has changed its password.
+    PasswordChanged,
+    /// An operator has set an account's password.
+    PasswordSetByOperator,
+    /// A signing key was made.
+    KeyMade,
+    /// An operator has published the next signing keys.
+    KeyRotated,
+    /// A signing key was dropped.
+    KeyDropped,
+    /// A batch of another system's users was taken in.
+    ImportApplied,
+    /// A backup was put in the place of the database.
+    DatabaseRestored,
+}
+
+impl EventKind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::UserRegistered,
+        Self::UserCreated,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::UserDeleted,
+        Self::LoginSucceeded,
+        Self::LoginFailed,
+        Self::SessionAdopted,
+        Self::SessionEnded,
+        Self::SessionReuseDetected,
+        Self::SessionsEndedAll,
+        Self::PasswordChanged,
+        Self::PasswordSetByOperator,
+        Self::KeyMade,
+        Self::KeyRotated,
+        Self::KeyDropped,
+        Self::ImportApplied,
+        Self::DatabaseRestored,
+    ];
+
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserRegistered => "user.registered",
+            Self::UserCreated => "user.created",
+            Self::UserDisabled => "user.disabled",
+            Self::UserEnabled => "user.enabled",
+            Self::UserDeleted => "user.deleted",
+            Self::LoginSucceeded => "login.succeeded",
+            Self::LoginFailed => "login.failed",
+            Self::SessionAdopted => "session.adopted",
+            Self::SessionEnded => "session.ended",
+            Self::SessionReuseDetected => "session.reuse_detected",
+            Self::SessionsEndedAll => "sessions.ended_all",
+            Self::PasswordChanged => "password.changed",
+            Self::PasswordSetByOperator => "password.set_by_operator",
+            Self::KeyMade => "key.made",
+            Self::KeyRotated => "key.rotated",
+            Self::KeyDropped => "key.dropped",
+            Self::ImportApplied => "import.applied",
+            Self::DatabaseRestored => "database.restored",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+
+    /// How it ended, unless the event says otherwise.
+    const fn usual_outcome(self) -> Outcome {
+        match self {
+            Self::LoginFailed | Self::SessionReuseDetected => Outcome::Refused,
+            _ => Outcome::Done,
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It was refused.
+    Refused,
+}
+
+impl Outcome {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody who has not said who they are, or has not proved it.
+    Anonymous,
+    /// A user, by a token of theirs.
+    User(UserId),
+    /// Another service, by its name.
+    Service(String),
+    /// Whoever runs the program's commands.
+    Operator,
+    /// The service by itself.
+    System,
+}
+
+impl Actor {
+    /// What sort it is, as it is stored.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::User(_) => "user",
+            Self::Service(_) => "service",
+            Self::Operator => "operator",
+            Self::System => "system",
+        }
+    }
+
+    /// Which one it is, where there are several. A user who acts on the own account is not named twice.
+    #[must_use]
+    pub fn id(&self, on: Option<UserId>) -> Option<String> {
+        match self {
+            Self::User(id) if Some(*id) == on => None,
+            Self::User(id) => Some(id.to_string()),
+            Self::Service(name) => Some(name.clone()),
+            Self::Anonymous | Self::Operator | Self::System => None,
+        }
+    }
+}
+
+/// Something that happened, without when and by whom.
+///
+/// Details are small and for people to read: numbers, words of our own, names of keys. Never what somebody typed in the
+/// place of a name (it may be a password), no secret, no token; and nothing about a person that is not the event's user,
+/// since it could not be erased with them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose account it is about; the row's personal data are erased with that account.
+    pub user: Option<UserId>,
+    /// Which session it is about.
+    pub session: Option<SessionId>,
+    detail: Map<String, Value>,
+}
+
+impl Event {
+    /// Something of this kind, done, or refused where that is what the kind says.
+    #[must_use]
+    pub fn new(kind: EventKind) -> Self {
+        Self { kind, outcome: kind.usual_outcome(), user: None, session: None, detail: Map::new() }
+    }
+
+    /// About this account.
+    #[must_use]
+    pub fn user(self, id: UserId) -> Self {
+        Self { user: Some(id), ..self }
+    }
+
+    /// About this session.
+    #[must_use]
+    pub fn session(self, id: SessionId) -> Self {
+        Self { session: Some(id), ..self }
+    }
+
+    /// It was refused.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self { outcome: Outcome::Refused, ..self }
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn detail(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        _ = self.detail.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The details as a JSON object, if there are any.
+    #[must_use]
+    pub fn detail_text(&self) -> Option<String> {
+        (!self.detail.is_empty()).then(|| Value::Object(self.detail.clone()).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_dotted_and_each_means_one_kind() {
+        for kind in EventKind::ALL {
+            let name = kind.as_str();
+            assert_eq!(EventKind::parse(name), Some(*kind));
+            assert!(name.split('.').count() == 2, "{name}");
+            assert!(name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'.')), "{name}");
+        }
+        assert_eq!(EventKind::parse("login.nothing"), None);
+    }
+
+    #[test]
+    fn a_user_on_the_own_account_is_not_named_twice() {
+        let (ann, bob) = (UserId::new(1), UserId::new(2));
+        assert_eq!(Actor::User(ann).id(Some(ann)), None);
+        assert_eq!(Actor::User(ann).id(Some(bob)).as_deref(), Some("1"));
+        assert_eq!(Actor::User(ann).id(None).as_deref(), Some("1"));
+        assert_eq!(Actor::Service("shop".into()).id(Some(ann)).as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn details_are_one_object_of_json() {
+        // LA-03
+        let event = Event::new(EventKind::ImportApplied).detail("source", "a\r\n\u{1b}[2J").detail("rows", 7);
+        assert_eq!(event.detail_text().unwrap(), r#"{"rows":7,"source":"a\r\n\u001b[2J"}"#);
+        assert_eq!(Event::new(EventKind::LoginFailed).detail_text(), None);
+        assert_eq!(Event::new(EventKind::LoginFailed).outcome, Outcome::Refused);
+    }
+}
