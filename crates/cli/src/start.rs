@@ -219,6 +219,7 @@ fn settings(config: &Config, is_shared: bool) -> Settings {
             .public_url
             .clone()
             .map(|public_url| StatusSettings { public_url, ttl: config.services.status_list_ttl }),
+        accounts: config.accounts.clone(),
         mail: config.mail.clone(),
         services: config.services.credentials.clone(),
         revocation_bound: config.revocation_bound,

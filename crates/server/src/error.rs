@@ -197,6 +197,7 @@ fn service_error(error: service::Error) -> Response {
             let message = TokenMessage { token_class: "AccessToken", token_type: "access", message };
             unauthorized(&Detail { messages: Some([message]), ..answered })
         }
+        Kind::Forbidden => json(StatusCode::FORBIDDEN, &answered),
         Kind::NotFound => json(StatusCode::NOT_FOUND, &answered),
         Kind::Conflict => json(StatusCode::CONFLICT, &answered),
         Kind::Throttled { retry_after } => throttled(*retry_after),

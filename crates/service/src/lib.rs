@@ -8,11 +8,13 @@
 //! one public function that takes [`App`], [`Caller`] and its input.
 #![warn(missing_docs)]
 
+mod action;
 mod app;
 pub mod audit;
 mod caller;
 pub mod clock;
 pub mod credential;
+pub mod email;
 mod error;
 pub mod feed;
 pub mod forward_auth;
@@ -23,7 +25,11 @@ mod keyring;
 pub mod login;
 pub mod logout;
 pub mod mail;
+pub mod me;
 mod names;
+pub mod password;
+mod reauth;
+pub mod recovery;
 pub mod refresh;
 pub mod register;
 mod retry;

@@ -110,11 +110,6 @@ pub async fn deliver(app: &App) -> Result<usize> {
     Ok(count)
 }
 
-/// Whether a round that tried so many may have left some.
-pub(crate) const fn may_have_left(tried: usize) -> bool {
-    tried == AT_ONCE
-}
-
 /// Takes some mails for this replica alone, until the time for sending them is surely over.
 async fn take(app: &App, settings: &MailSettings) -> Result<Vec<Row>> {
     let now = app.clock.now();

@@ -26,6 +26,8 @@ pub struct Settings {
     pub revocation_bound: Duration,
     /// Where status lists are published, if they are; with public keys only.
     pub status: Option<StatusSettings>,
+    /// What owners may do with their accounts.
+    pub accounts: AccountSettings,
     /// How mails are written and sent, if they are.
     pub mail: Option<MailSettings>,
     /// The other services that may ask about tokens.
@@ -83,6 +85,41 @@ pub struct StatusSettings {
     pub public_url: String,
     /// How long others may keep a list: so late they hear of a session's end.
     pub ttl: Duration,
+}
+
+/// What owners may do with their accounts.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// Whether addresses are to be proved.
+    pub verification: Verification,
+    /// Whether a proved address stands for the name of its account at login.
+    pub login_by_email: bool,
+    /// Whether users are told of logins from devices that were not seen before.
+    pub login_notices: bool,
+    /// How long an account that was closed by its owner can be opened again before it is deleted.
+    pub deletion_grace: Duration,
+}
+
+/// Whether addresses are to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Only when a user asks for it.
+    Off,
+    /// A link is sent at registration.
+    Optional,
+    /// The same, and nobody logs in whose address is not proved.
+    Required,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self {
+            verification: Verification::Optional,
+            login_by_email: false,
+            login_notices: true,
+            deletion_grace: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
 }
 
 /// How mails are written and sent.
@@ -175,6 +212,7 @@ impl Default for Settings {
             throttle: true,
             revocation_bound: Duration::from_secs(1),
             status: None,
+            accounts: AccountSettings::default(),
             mail: None,
             services: Vec::new(),
             feed_notify: true,

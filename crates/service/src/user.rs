@@ -2,6 +2,7 @@
 
 use ::mail::Template;
 use crypto::hasher::Lane;
+use domain::action::Purpose;
 use domain::audit::{Event, EventKind};
 use domain::field::FieldErrors;
 use domain::password::Password;
@@ -14,8 +15,8 @@ use store::user::NewPassword;
 use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::mail::Draft;
-use crate::register::store_new;
-use crate::{App, mail, retry};
+use crate::register::{check_own_address, store_new};
+use crate::{App, Caller, mail, retry, throttle};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -39,12 +40,15 @@ pub async fn create(app: &App, new: NewUser) -> Result<User> {
     let mut errors = FieldErrors::default();
     let username = errors.take("username", Username::parse(&new.username));
     let email = errors.take("email", EmailAddress::parse(&new.email));
+    if let (Some(name), Some(email)) = (&username, &email) {
+        check_own_address(app, name, email, &mut errors);
+    }
     let attributes = [("username", new.username.as_str()), ("email address", new.email.as_str())];
-    check_policy(app, &new.password, &attributes, &mut errors);
+    check_policy(app, ("password", &new.password), &attributes, &mut errors);
     let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
         return Err(Error::invalid(errors));
     };
-    let hash = hash(app, &new.password).await?;
+    let hash = operator_hash(app, &new.password).await?;
     let row = store::user::NewUser {
         id: None,
         username: &username,
@@ -129,7 +133,14 @@ pub async fn disable(app: &App, id: UserId) -> Result<bool> {
 
 async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
     let (mut tx, now) = begin(app).await?;
-    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
+    // Whoever has closed the account does not open it again once an operator has disabled it.
+    let links = store::action_token::kill(&mut tx, id, Purpose::KeepAccount).await?;
+    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else {
+        if links > 0 {
+            tx.commit().await?;
+        }
+        return Ok(false);
+    };
     audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDisabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
@@ -167,16 +178,10 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
     let mut tx = app.db.read().await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     drop(tx);
-    let attributes = [
-        ("username", user.username.as_str()),
-        ("first name", user.first_name.as_str()),
-        ("last name", user.last_name.as_str()),
-        ("email address", user.email.as_str()),
-    ];
     let mut errors = FieldErrors::default();
-    check_policy(app, password, &attributes, &mut errors);
+    check_policy(app, ("password", password), &attributes(&user), &mut errors);
     errors.into_result().map_err(Error::invalid)?;
-    let hash = hash(app, password).await?;
+    let hash = operator_hash(app, password).await?;
     let scheme = crypto::password::scheme_of(&hash);
     let new = NewPassword { hash: &hash, scheme: &scheme, trims: false };
     let mut turn = 0;
@@ -215,11 +220,22 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
+    let (tx, now) = begin(app).await?;
+    delete_in(app, tx, now, &By::operator(now), id).await
+}
+
+/// Deletes an account in a transaction, and commits it. Answers whether there was one; nothing is committed otherwise.
+pub(crate) async fn delete_in(
+    app: &App,
+    mut tx: Tx,
+    now: Timestamp,
+    by: &By<'_>,
+    id: UserId,
+) -> Result<bool> {
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
     store::audit::request_erasure(&mut tx, id, now).await?;
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDeleted).user(id))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::UserDeleted).user(id))?;
     commit_change(app, tx, now, what).await?;
     tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
     Ok(true)
@@ -240,15 +256,34 @@ pub(crate) async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: W
     Ok(())
 }
 
-fn check_policy(app: &App, password: &str, attributes: &[(&str, &str)], errors: &mut FieldErrors) {
-    let faults = app.settings.password_policy.check(password, attributes);
-    if !faults.is_empty() {
-        errors.push("password", faults);
-    }
+/// What a new password must not be like.
+pub(crate) fn attributes(user: &User) -> [(&'static str, &str); 4] {
+    [
+        ("username", user.username.as_str()),
+        ("first name", user.first_name.as_str()),
+        ("last name", user.last_name.as_str()),
+        ("email address", user.email.as_str()),
+    ]
 }
 
-async fn hash(app: &App, password: &str) -> Result<String> {
+/// Notes what is wrong with a new password, under the name of its field.
+pub(crate) fn check_policy(
+    app: &App,
+    (field, password): (&'static str, &str),
+    attributes: &[(&str, &str)],
+    errors: &mut FieldErrors,
+) {
+    errors.push(field, app.settings.password_policy.check(password, attributes));
+}
+
+async fn operator_hash(app: &App, password: &str) -> Result<String> {
     Ok(app.hasher.hash(Lane::Registration, 0, Password::new_nfc(password).to_bytes()).await?)
+}
+
+/// The hash of a new password that a request brings.
+pub(crate) async fn hash(app: &App, caller: &Caller, password: &str) -> Result<String> {
+    let bytes = Password::new_nfc(password).to_bytes();
+    Ok(app.hasher.hash(Lane::Registration, throttle::source(app, caller), bytes).await?)
 }
 
 fn no_such(id: UserId) -> Error {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
-use crate::{App, audit, feed, mail};
+use crate::{App, audit, feed, mail, me, recovery};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
 const STEP: i64 = 200;
@@ -92,26 +92,32 @@ async fn tell(app: &App) {
     }
 }
 
-/// Sends the mails of the outbox.
+/// Answers requests for recovery and sends the mails of the outbox.
 async fn post(app: &App) {
     if app.settings.mail.is_none() {
         return;
     }
     let mut ticks = interval(POST_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
     loop {
         ticks.tick().await;
-        loop {
-            match mail::deliver(app).await {
-                Ok(tried) if mail::may_have_left(tried) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(event = "outbox_unreadable", error = %Chain(&error), "mails could not be read");
-                    break;
-                }
-            }
+        let failed = post_due(app).await.err();
+        if let (Some(error), false) = (&failed, failing) {
+            tracing::warn!(event = "outbox_unreadable", error = %Chain(error), "mails cannot be read; it is tried again");
         }
+        failing = failed.is_some();
     }
+}
+
+/// Answers the requests for recovery that there are, and tries every mail that is due once.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn post_due(app: &App) -> Result<()> {
+    while recovery::look_up(app).await? > 0 {}
+    while mail::deliver(app).await? > 0 {}
+    Ok(())
 }
 
 /// Gives the rows of the audit trail their places, and signs its state when it is time.
@@ -150,6 +156,8 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     crate::signing_key::note_shared(app).await?;
     crate::signing_key::maintain(app, now).await?;
     crate::status_list::tidy(app, now).await?;
+    recovery::look_up(app).await?; // where no mail is sent any more, nobody else forgets them
+    me::delete_closed(app, now).await?;
     mail::tidy(app, now, STEP).await?;
     audit::tidy(app, now).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
@@ -157,7 +165,8 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
         let mut tx = app.db.begin().await?;
         let sessions = store::session::purge(&mut tx, now, STEP).await?;
         let changes = store::change::purge(&mut tx, now - app.feed.horizon() * 2, STEP).await?;
-        if sessions + changes == 0 {
+        let links = store::action_token::purge(&mut tx, now, STEP).await?;
+        if sessions + changes + links == 0 {
             break; // nothing was written: the transaction is dropped
         }
         tx.commit().await?;

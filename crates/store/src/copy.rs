@@ -42,6 +42,8 @@ pub const TABLES: &[&str] = &[
     "imported_users",
     "sessions",
     "mails",
+    "action_tokens",
+    "recovery_requests",
     "status_lists",
     "status_entries",
     "changes",

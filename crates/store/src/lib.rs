@@ -16,6 +16,8 @@
 //! `&mut Tx`.
 #![warn(missing_docs)]
 
+pub mod account;
+pub mod action_token;
 pub mod audit;
 pub mod backup;
 pub mod change;
@@ -28,6 +30,7 @@ pub mod meta;
 pub mod migrate;
 mod param;
 mod postgres;
+pub mod recovery_request;
 pub mod session;
 pub mod signing_key;
 mod sqlite;

@@ -70,6 +70,12 @@ const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0006_mail.sql"),
         compatible_from: 1,
     },
+    Migration {
+        version: 7,
+        name: "accounts",
+        sql: include_str!("../migrations/sqlite/0007_accounts.sql"),
+        compatible_from: 1,
+    },
 ];
 
 const POSTGRES: &[Migration] = &[
@@ -107,6 +113,12 @@ const POSTGRES: &[Migration] = &[
         version: 6,
         name: "mail",
         sql: include_str!("../migrations/postgres/0006_mail.sql"),
+        compatible_from: 1,
+    },
+    Migration {
+        version: 7,
+        name: "accounts",
+        sql: include_str!("../migrations/postgres/0007_accounts.sql"),
         compatible_from: 1,
     },
 ];

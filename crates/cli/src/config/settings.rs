@@ -7,7 +7,7 @@ use std::time::Duration;
 use crypto::jws::Algorithm;
 use crypto::secret::Secret;
 use ipnet::IpNet;
-use service::settings::MailSettings;
+use service::settings::{AccountSettings, MailSettings, Verification};
 
 use super::problem::Problem;
 use super::reader::Reader;
@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) origins: Origins,
     pub(crate) docs: bool,
     pub(crate) services: Services,
+    pub(crate) accounts: AccountSettings,
     /// How mails are written and sent, if they are.
     pub(crate) mail: Option<MailSettings>,
     pub(crate) log: Log,
@@ -132,6 +133,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         origins: reader.origins("CORS_ALLOWED_ORIGINS"),
         docs: reader.switch("DOCS"),
         services,
+        accounts: accounts(reader),
         mail,
         log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },
         hash: Hash {
@@ -161,6 +163,19 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         check_profile(&config, &mut reader.problems);
     }
     config
+}
+
+fn accounts(reader: &mut Reader<'_>) -> AccountSettings {
+    AccountSettings {
+        verification: match reader.choice("EMAIL_VERIFICATION") {
+            "off" => Verification::Off,
+            "required" => Verification::Required,
+            _ => Verification::Optional,
+        },
+        login_by_email: reader.switch("LOGIN_BY_EMAIL"),
+        login_notices: reader.switch("LOGIN_NOTICES"),
+        deletion_grace: reader.duration("ACCOUNT_DELETION_GRACE"),
+    }
 }
 
 fn tokens(reader: &mut Reader<'_>) -> Tokens {
@@ -292,6 +307,12 @@ fn check_dev(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
+    if config.accounts.verification == Verification::Required && config.mail.is_none() {
+        problems.push(Problem::new(
+            "EMAIL_VERIFICATION is required, and there is no way to send the mails that verify addresses.",
+            "set SMTP_HOST and MAIL_FROM, or use EMAIL_VERIFICATION=optional.",
+        ));
+    }
     if let Some(issuer) = config.tokens.issuer.as_deref().filter(|issuer| !is_good_issuer(issuer)) {
         problems.push(Problem::new(
             format!("ISSUER is {issuer:?}, an address that is not https."),

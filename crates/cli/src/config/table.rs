@@ -179,6 +179,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "Other services and proxies",
         &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
     ),
+    ("Accounts", &["EMAIL_VERIFICATION", "LOGIN_BY_EMAIL", "LOGIN_NOTICES", "ACCOUNT_DELETION_GRACE"]),
     (
         "Mail",
         &[
@@ -455,6 +456,33 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "The cookie in which /forward-auth takes an access token where there is no Authorization header. Without it \
          cookies are ignored.",
+    ),
+    row(
+        "EMAIL_VERIFICATION",
+        Kind::Choice(&["off", "optional", "required"]),
+        "optional",
+        "Whether addresses are to be proved by a link: `off` only when a user asks for one, `optional` at registration, `required` \
+         so that nobody logs in before; such a login gets the answer to a wrong password.",
+    ),
+    row(
+        "LOGIN_BY_EMAIL",
+        Kind::Switch,
+        "off",
+        "Whether a proved address stands for the name of its account at login. A new name with @ must then be the account's own \
+         address.",
+    ),
+    row(
+        "LOGIN_NOTICES",
+        Kind::Switch,
+        "on",
+        "Whether users with a proved address get a mail about a login by a program (User-Agent) that was not seen lately.",
+    ),
+    row(
+        "ACCOUNT_DELETION_GRACE",
+        duration(Duration::ZERO, days(365)),
+        "7d",
+        "How long an account that its owner has closed can be opened again, by the link in a mail or by `user enable`, before it is \
+         deleted.",
     ),
     row(
         "SMTP_HOST",

@@ -18,7 +18,7 @@ use crate::error::Error;
 /// A login that is still good.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
-struct Item {
+pub(crate) struct Item {
     /// Its name, also in its tokens (`sid`).
     #[schema(example = "5e0fd64d52f3a48f6dc72cbb00000000")]
     id: String,
@@ -97,7 +97,7 @@ pub(crate) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn item(session: &Session, who: Identity) -> Item {
+pub(super) fn item(session: &Session, who: Identity) -> Item {
     Item {
         id: session.id.to_string(),
         created_at: time::rfc3339(session.created_at),

@@ -121,7 +121,7 @@ impl Harness {
 
     /// Sends the mails that are due, as a running service would.
     pub(crate) async fn post(&self) {
-        while service::mail::deliver(&self.app).await.unwrap() > 0 {}
+        service::worker::post_due(&self.app).await.unwrap();
     }
 
     /// Lets time pass, as a running service would: its feed is followed.

@@ -3,8 +3,8 @@
 use domain::time::Timestamp;
 use store::migrate::{Mode, migrate};
 use store::{
-    Error, audit, change, imported_user, mail, meta, prepare_all, session, signing_key, status_list,
-    unknown_name, user,
+    Error, account, action_token, audit, change, imported_user, mail, meta, prepare_all, recovery_request,
+    session, signing_key, status_list, unknown_name, user,
 };
 
 use crate::given::any;
@@ -17,7 +17,10 @@ async fn every_statement_can_be_prepared() {
         ("user", user::STATEMENTS),
         ("audit", audit::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
+        ("account", account::STATEMENTS),
+        ("action_token", action_token::STATEMENTS),
         ("mail", mail::STATEMENTS),
+        ("recovery_request", recovery_request::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
