@@ -5,6 +5,7 @@ pub(crate) mod login;
 pub(crate) mod refresh;
 pub(crate) mod scale;
 pub(crate) mod storm;
+pub(crate) mod unknown;
 pub(crate) mod verify;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub(crate) enum Measure {
     Verify,
     Login,
     Storm,
+    Unknown,
     Refresh,
     Scale,
     Footprint,
@@ -39,6 +41,7 @@ impl Measure {
             Self::Verify => verify::run(bench).await,
             Self::Login => login::run(bench).await,
             Self::Storm => storm::run(bench).await,
+            Self::Unknown => unknown::run(bench).await,
             Self::Refresh => refresh::run(bench).await,
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
