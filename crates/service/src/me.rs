@@ -67,12 +67,14 @@ pub struct Export {
 /// # Errors
 /// As [`show`].
 pub async fn export(app: &App, caller: &Caller, who: Identity) -> Result<Export> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.read().await?;
     let user = store::user::find(&mut tx, who.user_id).await?;
     let user = user.ok_or_else(|| Error::not_found("There is no such account."))?;
     let sessions =
         store::session::list_live(&mut tx, user.id, user.epoch, None, i64::from(MOST), caller.now).await?;
     let mails = store::mail::of_user(&mut tx, user.id, i64::from(MOST)).await?;
+    drop(tx);
+    let mut tx = app.db.begin().await?;
     let event = Event::new(EventKind::DataExported).user(user.id);
     audit::record(&mut tx, &By::user(caller, user.id), &event)?;
     tx.commit().await?;

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::mail::MOST_ATTEMPTS;
 use mail::SendError;
 use mail::transport::Outbox;
 use service::user::set_password;
 
-use crate::harness::{DAY, Harness, MINUTE, with_mail};
+use crate::harness::{DAY, Harness, MINUTE, link_token, with_mail};
 
 const NEW: &str = "another good password";
 
@@ -48,6 +50,29 @@ async fn a_committed_mail_is_sent_once_and_then_forgotten() {
     service::worker::tidy_once(&harness.app, harness.clock.now()).await.unwrap();
     let mut tx = harness.app.db.read().await.unwrap();
     assert!(tx.query("SELECT id FROM mails", &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_that_waits_holds_no_link_that_works() {
+    // DB-03
+    let outbox = Outbox::default();
+    let harness = Harness::with(with_mail(&outbox)).await;
+    harness.register("ann").await;
+    let mut tx = harness.app.db.read().await.unwrap();
+    let mail = tx.query("SELECT content, link_seed FROM mails", &[]).await.unwrap().remove(0);
+    let digest = tx.query("SELECT digest FROM action_tokens", &[]).await.unwrap().remove(0);
+    drop(tx);
+    harness.post().await;
+    let token = link_token(&outbox, mail::Template::VerifyEmail);
+    let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+    assert!(!mail.text(0).unwrap().contains(&token) && !mail.text(0).unwrap().contains("token"));
+    for stored in [mail.blob(1).unwrap(), digest.blob(0).unwrap()] {
+        assert_ne!(stored, bytes);
+        let used =
+            service::recovery::confirm(&harness.app, &harness.caller(), &URL_SAFE_NO_PAD.encode(stored), NEW);
+        assert!(used.await.is_err());
+    }
+    assert_eq!(digest.blob(0).unwrap(), crypto::keyed::sha256(token.as_bytes()));
 }
 
 #[tokio::test]
