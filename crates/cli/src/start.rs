@@ -223,6 +223,8 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
             .public_url
             .clone()
             .map(|public_url| StatusSettings { public_url, ttl: config.services.status_list_ttl }),
+        accounts: config.accounts.clone(),
+        mail: config.mail.clone(),
         services: config.services.credentials.clone(),
         revocation_bound: config.revocation_bound,
         feed_notify: config.feed_notify,

@@ -9,8 +9,8 @@ use service::App;
 use tower::Service;
 
 use crate::api::{
-    admin, docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session,
-    status_list, token, verify, well_known,
+    admin, docs, email, forward_auth, health, introspect, login, logout, me, password, refresh, register,
+    revoke, session, status_list, token, verify, well_known,
 };
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
@@ -29,6 +29,15 @@ pub(crate) enum Route {
     Session,
     Logout,
     LogoutAll,
+    Me,
+    MeExport,
+    MeKeep,
+    EmailVerify,
+    EmailVerifyConfirm,
+    EmailChange,
+    PasswordChange,
+    PasswordReset,
+    PasswordResetConfirm,
     Introspect,
     Revoke,
     ForwardAuth,
@@ -62,7 +71,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 38] = [
+    pub(crate) const ALL: [Self; 47] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -71,6 +80,15 @@ impl Route {
         Self::Session,
         Self::Logout,
         Self::LogoutAll,
+        Self::Me,
+        Self::MeExport,
+        Self::MeKeep,
+        Self::EmailVerify,
+        Self::EmailVerifyConfirm,
+        Self::EmailChange,
+        Self::PasswordChange,
+        Self::PasswordReset,
+        Self::PasswordResetConfirm,
         Self::Introspect,
         Self::Revoke,
         Self::ForwardAuth,
@@ -116,6 +134,33 @@ impl Route {
             }
             Self::Logout => &["/logout/", "/logout", "/auth/logout/", "/auth/logout"],
             Self::LogoutAll => &["/logout/all/", "/logout/all", "/auth/logout/all/", "/auth/logout/all"],
+            Self::Me => &["/me/", "/me", "/auth/me/", "/auth/me"],
+            Self::MeExport => &["/me/export/", "/me/export", "/auth/me/export/", "/auth/me/export"],
+            Self::MeKeep => &["/me/keep/", "/me/keep", "/auth/me/keep/", "/auth/me/keep"],
+            Self::EmailVerify => {
+                &["/email/verify/", "/email/verify", "/auth/email/verify/", "/auth/email/verify"]
+            }
+            Self::EmailVerifyConfirm => &[
+                "/email/verify/confirm/",
+                "/email/verify/confirm",
+                "/auth/email/verify/confirm/",
+                "/auth/email/verify/confirm",
+            ],
+            Self::EmailChange => {
+                &["/email/change/", "/email/change", "/auth/email/change/", "/auth/email/change"]
+            }
+            Self::PasswordChange => {
+                &["/password/change/", "/password/change", "/auth/password/change/", "/auth/password/change"]
+            }
+            Self::PasswordReset => {
+                &["/password/reset/", "/password/reset", "/auth/password/reset/", "/auth/password/reset"]
+            }
+            Self::PasswordResetConfirm => &[
+                "/password/reset/confirm/",
+                "/password/reset/confirm",
+                "/auth/password/reset/confirm/",
+                "/auth/password/reset/confirm",
+            ],
             Self::Introspect => &["/introspect/", "/introspect", "/auth/introspect/", "/auth/introspect"],
             Self::Revoke => &["/revoke/", "/revoke", "/auth/revoke/", "/auth/revoke"],
             Self::ForwardAuth => {
@@ -285,6 +330,15 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     others = at(others, Route::Session, delete(session::end));
     others = at(others, Route::Logout, post(logout::logout));
     others = at(others, Route::LogoutAll, post(logout::logout_all));
+    others = at(others, Route::Me, get(me::show).patch(me::rename).delete(me::close));
+    others = at(others, Route::MeExport, get(me::export));
+    others = at(others, Route::MeKeep, post(me::keep));
+    others = at(others, Route::EmailVerify, post(email::send));
+    others = at(others, Route::EmailVerifyConfirm, post(email::confirm));
+    others = at(others, Route::EmailChange, post(email::change));
+    others = at(others, Route::PasswordChange, post(password::change));
+    others = at(others, Route::PasswordReset, post(password::reset));
+    others = at(others, Route::PasswordResetConfirm, post(password::confirm_reset));
     others = at(others, Route::Introspect, post(introspect::introspect));
     others = at(others, Route::Revoke, post(revoke::revoke));
     others = at(others, Route::Token, post(token::token));

@@ -32,7 +32,7 @@ pub enum Kind {
     TokenInvalid,
     /// The token in the Authorization header is not good; the fault is the one of its check.
     BearerInvalid(Cow<'static, str>),
-    /// Whoever asks may not do that.
+    /// Whoever asks is known, and may not do that.
     Forbidden,
     /// There is no such thing.
     NotFound,
@@ -108,6 +108,24 @@ impl Error {
     #[must_use]
     pub fn login_not_fresh() -> Self {
         Self::new(Kind::Forbidden, "login_not_fresh", "Log in again to do this.")
+    }
+
+    /// The current password that was to be given again is not the account's.
+    #[must_use]
+    pub fn wrong_password() -> Self {
+        Self::new(Kind::Forbidden, "wrong_password", "The current password is not right.")
+    }
+
+    /// It needs mail, and this installation sends none.
+    #[must_use]
+    pub fn mail_off() -> Self {
+        Self::new(Kind::Conflict, "mail_off", "This service sends no mail; ask those who run it.")
+    }
+
+    /// Another request has changed the account in between.
+    #[must_use]
+    pub fn changed_meanwhile() -> Self {
+        Self::conflict("The account was changed meanwhile; try again.")
     }
 
     /// There is no such thing.

@@ -8,6 +8,7 @@
 //! one public function that takes [`App`], [`Caller`] and its input.
 #![warn(missing_docs)]
 
+mod action;
 pub mod admin;
 pub mod api_key;
 mod app;
@@ -16,6 +17,7 @@ mod caller;
 pub mod clock;
 pub mod credential;
 pub mod cursor;
+pub mod email;
 mod error;
 pub mod export;
 pub mod feed;
@@ -27,8 +29,13 @@ pub mod introspection;
 mod keyring;
 pub mod login;
 pub mod logout;
+pub mod mail;
+pub mod me;
 mod names;
-mod password;
+pub mod password;
+mod password_policy;
+mod reauth;
+pub mod recovery;
 pub mod refresh;
 pub mod register;
 mod retry;

@@ -2,19 +2,23 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use ::mail::Template;
 use crypto::hasher::Verdict;
 use domain::audit::{Event, EventKind};
 use domain::password::Password;
-use domain::session::SessionId;
+use domain::session::{Session, SessionId};
 use domain::throttle::{FailureLog, Network};
-use domain::user::{NameKey, canonical_name};
+use domain::user::{EmailKey, NameKey, User, UserId, canonical_name};
+use store::Tx;
 use store::user::Credentials;
 
 use crate::audit::{self, By};
 use crate::error::{Error, Result};
+use crate::mail::Draft;
+use crate::settings::Verification;
 use crate::throttle::{self, AddressLimit};
 use crate::token::{self, TokenPair};
-use crate::{App, Caller, retry, status_list};
+use crate::{App, Caller, mail, retry, status_list};
 
 /// Name and password as they came in.
 pub struct Input {
@@ -35,7 +39,7 @@ const TURNS: usize = 4;
 /// [`crate::Kind::Unauthenticated`]; [`crate::Kind::Throttled`]; [`crate::Kind::Unavailable`] when too many passwords wait to be checked.
 pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair> {
     throttle::admit(app, caller, AddressLimit::Login)?;
-    let name = canonical_name(&input.username);
+    let name = name_of(app, &input.username).await?;
     let key = NameKey::of(&name);
     let mut found = throttle::reserve(app, caller, &name, &key).await?;
     for _ in 0..TURNS {
@@ -57,12 +61,23 @@ pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair
     Err(failed(app, caller, found.as_ref()).await?)
 }
 
+/// The name of the account that is meant: where addresses stand for names, a proved one means its account before any name does.
+async fn name_of(app: &App, typed: &str) -> Result<String> {
+    if app.settings.accounts.login_by_email && typed.contains('@') {
+        let found = store::account::of_proved_email(&mut app.db.read().await?, &EmailKey::of(typed)).await?;
+        if let Some((_, name)) = found {
+            return Ok(name);
+        }
+    }
+    Ok(canonical_name(typed))
+}
+
 /// Records a failed login and answers what is told. Nothing was changed, so the row is all that there is to commit; the name
 /// that was typed is not in it: it may be a password, or one of nobody here.
 async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Result<Error> {
     let mut event = Event::new(EventKind::LoginFailed);
     event.user = account.map(|account| account.user.id);
-    event = event.detail("reason", reason(account));
+    event = event.detail("reason", reason(app, account));
     let mut tx = app.db.begin().await?;
     audit::record(&mut tx, &By::anonymous(caller), &event)?;
     tx.commit().await?;
@@ -76,10 +91,11 @@ async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Re
     Ok(Error::no_active_account())
 }
 
-fn reason(account: Option<&Credentials>) -> &'static str {
+fn reason(app: &App, account: Option<&Credentials>) -> &'static str {
     match account {
         None => "unknown name",
-        Some(account) if account.user.disabled_at.is_some() => "disabled",
+        Some(account) if !account.user.is_active() => "disabled",
+        Some(account) if is_unproved(app, account) => "unproved address",
         Some(_) => "wrong password",
     }
 }
@@ -99,9 +115,9 @@ async fn check(
         app.hasher.dummy(source, password, &plausible_scheme(app, key)).await?;
         return Ok(None);
     };
-    let password = if account.password_trims { Password::as_django(raw) } else { Password::new_nfc(raw) };
-    // A disabled account's hash is not upgraded: the right password must not cost more than a wrong one (LG-02).
-    let active = account.user.disabled_at.is_none();
+    let password = password_of(account, raw);
+    // The hash of an account that is let in by no password is not upgraded: the right one must not cost more than a wrong one (LG-02).
+    let active = account.user.is_active() && !is_unproved(app, account);
     let verdict =
         app.hasher.verify(source, password.to_bytes(), account.password_hash.clone(), active).await?;
     if verdict.broken {
@@ -112,6 +128,16 @@ async fn check(
         );
     }
     Ok((verdict.valid && active).then_some(verdict))
+}
+
+/// A password as the account's hash wants it.
+pub(crate) fn password_of(account: &Credentials, raw: &str) -> Password {
+    if account.password_trims { Password::as_django(raw) } else { Password::new_nfc(raw) }
+}
+
+/// Whether the account must prove its address before anybody logs in to it.
+fn is_unproved(app: &App, account: &Credentials) -> bool {
+    app.settings.accounts.verification == Verification::Required && account.user.email_verified_at.is_none()
 }
 
 /// One of the schemes that occur among the users; always the same one for the same name.
@@ -167,10 +193,9 @@ async fn try_to_finish(
         current.password_hash.clone_from(&checked.password_hash);
         return Ok(Finished::Changed(Some(current)));
     }
-    let session_id = SessionId::new(crypto::random::fill(), current.user.epoch);
-    let mut session = token::new_session(app, session_id, id, caller);
-    session.status = status_list::assign(app, &mut tx, session_id, id, token::keep_until(&session)).await?;
-    store::session::insert(&mut tx, &session, token::keep_until(&session)).await?;
+    tell_of_new_device(app, &mut tx, caller, &current.user).await?;
+    let session = open_session(app, &mut tx, caller, id, current.user.epoch).await?;
+    let session_id = session.id;
     let event = Event::new(EventKind::LoginSucceeded).user(id).session(session_id);
     audit::record(&mut tx, &By::user(caller, id), &event)?;
     tx.commit().await?;
@@ -178,6 +203,37 @@ async fn try_to_finish(
     app.counters.logins.fetch_add(1, Relaxed);
     tracing::info!(event = "logged_in", user.id = %id, session.id = %session_id, request.id = caller.request_id, "logged in");
     Ok(Finished::Given(token::mint_pair(app, &session, caller.now)?))
+}
+
+/// Opens a session of a user in this epoch.
+pub(crate) async fn open_session(
+    app: &App,
+    tx: &mut Tx,
+    caller: &Caller,
+    id: UserId,
+    epoch: u32,
+) -> Result<Session> {
+    let session_id = SessionId::new(crypto::random::fill(), epoch);
+    let mut session = token::new_session(app, session_id, id, caller);
+    session.status = status_list::assign(app, tx, session_id, id, token::keep_until(&session)).await?;
+    store::session::insert(tx, &session, token::keep_until(&session)).await?;
+    Ok(session)
+}
+
+/// Tells the owner of a login by a program that no session of the last weeks was opened with (LA-06): at a proved address, and not
+/// of the very first login.
+async fn tell_of_new_device(app: &App, tx: &mut Tx, caller: &Caller, user: &User) -> Result<()> {
+    let wanted = app.settings.mail.is_some() && app.settings.accounts.login_notices;
+    if !wanted || user.email_verified_at.is_none() || user.last_login_at.is_none() {
+        return Ok(());
+    }
+    let device = caller.short_user_agent();
+    if store::session::knows_agent(tx, user.id, &device).await? {
+        return Ok(());
+    }
+    let device = if device.is_empty() { "unknown".to_owned() } else { device };
+    let values = vec![("device", device), ("network", Network::of(caller.address).to_string())];
+    mail::enqueue(app, tx, caller.now, Draft { values, ..Draft::notice(Template::NewLogin, user) }).await
 }
 
 fn cleared_log(current: &Credentials, caller: &Caller) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::mail::Mailer;
 use crypto::breached::BreachedPasswords;
 use crypto::jws::Algorithm;
 use crypto::seal::SealingKey;
@@ -29,6 +30,10 @@ pub struct Settings {
     pub revocation_bound: Duration,
     /// Where status lists are published, if they are; with public keys only.
     pub status: Option<StatusSettings>,
+    /// What owners may do with their accounts.
+    pub accounts: AccountSettings,
+    /// How mails are written and sent, if they are.
+    pub mail: Option<MailSettings>,
     /// The other services that may ask about tokens.
     pub services: Vec<ServiceCredential>,
     /// Whether replicas tell each other of changes through the database, where it can do that.
@@ -116,6 +121,54 @@ impl Default for ApiKeySettings {
     }
 }
 
+/// What owners may do with their accounts.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// Whether addresses are to be proved.
+    pub verification: Verification,
+    /// Whether a proved address stands for the name of its account at login.
+    pub login_by_email: bool,
+    /// Whether users are told of logins from devices that were not seen before.
+    pub login_notices: bool,
+    /// How long an account that was closed by its owner can be opened again before it is deleted.
+    pub deletion_grace: Duration,
+}
+
+/// Whether addresses are to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Only when a user asks for it.
+    Off,
+    /// A link is sent at registration.
+    Optional,
+    /// The same, and nobody logs in whose address is not proved.
+    Required,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self {
+            verification: Verification::Optional,
+            login_by_email: false,
+            login_notices: true,
+            deletion_grace: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// How mails are written and sent.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// Writes and sends them.
+    pub mailer: Mailer,
+    /// Where the pages are that links in mails lead to, without a slash at its end.
+    pub link_url: String,
+    /// The language of the texts, as their folder is called.
+    pub language: String,
+    /// The time for one delivery.
+    pub timeout: Duration,
+}
+
 /// Which keys sign and check tokens.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
@@ -194,6 +247,8 @@ impl Default for Settings {
             throttle: true,
             revocation_bound: Duration::from_secs(1),
             status: None,
+            accounts: AccountSettings::default(),
+            mail: None,
             services: Vec::new(),
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),

@@ -23,6 +23,10 @@ pub(crate) enum AddressLimit {
     Login,
     /// Registrations.
     Registration,
+    /// Requests that send mail to somebody.
+    Mail,
+    /// Uses of links in mails.
+    Link,
 }
 
 impl AddressLimit {
@@ -31,6 +35,8 @@ impl AddressLimit {
         match self {
             Self::Login => (100, Duration::from_secs(6)),
             Self::Registration => (100, Duration::from_secs(30)),
+            Self::Mail => (20, Duration::from_secs(60)),
+            Self::Link => (100, Duration::from_secs(6)),
         }
     }
 }
@@ -44,12 +50,14 @@ const SLOTS: usize = 1 << 15;
 pub(crate) struct AddressLimits {
     login: Box<[AtomicI64]>,
     registration: Box<[AtomicI64]>,
+    mail: Box<[AtomicI64]>,
+    link: Box<[AtomicI64]>,
 }
 
 impl Default for AddressLimits {
     fn default() -> Self {
         let table = || std::iter::repeat_with(|| AtomicI64::new(0)).take(SLOTS).collect();
-        Self { login: table(), registration: table() }
+        Self { login: table(), registration: table(), mail: table(), link: table() }
     }
 }
 
@@ -58,6 +66,8 @@ impl AddressLimits {
         let table = match limit {
             AddressLimit::Login => &self.login,
             AddressLimit::Registration => &self.registration,
+            AddressLimit::Mail => &self.mail,
+            AddressLimit::Link => &self.link,
         };
         &table[(number % SLOTS as u64) as usize]
     }
@@ -166,6 +176,22 @@ async fn try_to_reserve(
 
 /// Takes a reservation back: the password was never looked at.
 pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey) -> Result<()> {
+    settle(app, caller, name, key, FailureLog::cancelled).await
+}
+
+/// The reserved attempt had the right password.
+pub(crate) async fn succeeded(app: &App, caller: &Caller, name: &str, key: &NameKey) -> Result<()> {
+    settle(app, caller, name, key, FailureLog::succeeded).await
+}
+
+/// Notes how a reserved attempt ended, and gives the network its share back.
+async fn settle(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    key: &NameKey,
+    ended: fn(&mut FailureLog, Network, Timestamp),
+) -> Result<()> {
     give_back(app, caller, AddressLimit::Login);
     if !app.settings.throttle {
         return Ok(());
@@ -175,7 +201,7 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey
         let found = locked(&mut tx, name, key).await?;
         let Some(old) = read_log(app, &mut tx, found.as_ref(), key).await? else { return Ok(()) };
         let mut log = FailureLog::decode(&old);
-        log.cancelled(Network::of(caller.address), caller.now);
+        ended(&mut log, Network::of(caller.address), caller.now);
         if write_log(app, &mut tx, found.as_ref(), key, Some(&old), &log).await? {
             tx.commit().await?;
             return Ok(());

@@ -1,6 +1,8 @@
 //! Accounts, as an operator handles them.
 
+use ::mail::Template;
 use crypto::hasher::Lane;
+use domain::action::Purpose;
 use domain::audit::{Event, EventKind};
 use domain::field::FieldErrors;
 use domain::password::Password;
@@ -12,8 +14,9 @@ use store::user::NewPassword;
 
 use crate::audit::{self, By};
 use crate::error::{Error, Result};
-use crate::register::store_new;
-use crate::{App, password, retry};
+use crate::mail::Draft;
+use crate::register::{check_own_address, store_new};
+use crate::{App, Caller, mail, password_policy, retry, throttle};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -76,8 +79,11 @@ pub(crate) async fn prepare(app: &App, new: NewUser) -> Result<Ready> {
     let mut errors = FieldErrors::default();
     let username = errors.take("username", Username::parse(&new.username));
     let email = errors.take("email", EmailAddress::parse(&new.email));
+    if let (Some(name), Some(email)) = (&username, &email) {
+        check_own_address(app, name, email, &mut errors);
+    }
     let attributes = [("username", new.username.as_str()), ("email address", new.email.as_str())];
-    check_policy(app, &new.password, &attributes, &mut errors).await?;
+    check_policy(app, ("password", &new.password), &attributes, &mut errors).await?;
     let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
         return Err(Error::invalid(errors));
     };
@@ -86,7 +92,7 @@ pub(crate) async fn prepare(app: &App, new: NewUser) -> Result<Ready> {
         return Err(name_taken());
     }
     drop(tx);
-    let hash = hash(app, &new.password).await?;
+    let hash = operator_hash(app, &new.password).await?;
     let scheme = crypto::password::scheme_of(&hash);
     Ok(Ready { username, email, hash, scheme, is_superuser: new.is_superuser, is_staff: new.is_staff })
 }
@@ -160,7 +166,14 @@ async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
 /// The same in a transaction that has begun, by whoever asked for it.
 pub(crate) async fn disable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
     let now = by.at();
-    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
+    // Whoever has closed the account does not open it again once it was disabled by somebody else.
+    let links = store::action_token::kill(&mut tx, id, Purpose::KeepAccount).await?;
+    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else {
+        if links > 0 {
+            tx.commit().await?;
+        }
+        return Ok(false);
+    };
     audit::record(&mut tx, by, &Event::new(EventKind::UserDisabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
@@ -204,16 +217,10 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
     let mut tx = app.db.read().await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     drop(tx);
-    let attributes = [
-        ("username", user.username.as_str()),
-        ("first name", user.first_name.as_str()),
-        ("last name", user.last_name.as_str()),
-        ("email address", user.email.as_str()),
-    ];
     let mut errors = FieldErrors::default();
-    check_policy(app, password, &attributes, &mut errors).await?;
+    check_policy(app, ("password", password), &attributes(&user), &mut errors).await?;
     errors.into_result().map_err(Error::invalid)?;
-    let hash = hash(app, password).await?;
+    let hash = operator_hash(app, password).await?;
     let scheme = crypto::password::scheme_of(&hash);
     let new = NewPassword { hash: &hash, scheme: &scheme, trims: false };
     let mut turn = 0;
@@ -228,7 +235,9 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
 async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Result<()> {
     let (mut tx, now) = begin(app).await?;
     let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
-    let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
+    let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
+    let active = user.disabled_at.is_none();
+    mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
     audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::PasswordSetByOperator).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
@@ -254,7 +263,8 @@ async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
     delete_in(app, tx, &By::operator(now), id).await
 }
 
-/// The same in a transaction that has begun, by whoever asked for it.
+/// Deletes an account in a transaction that has begun, by whoever asked for it, and commits it. Answers whether there was one;
+/// nothing is committed otherwise.
 pub(crate) async fn delete_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
     let now = by.at();
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
@@ -281,21 +291,38 @@ pub(crate) async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: W
     Ok(())
 }
 
-async fn check_policy(
+/// What a new password must not be like.
+pub(crate) fn attributes(user: &User) -> [(&'static str, &str); 4] {
+    [
+        ("username", user.username.as_str()),
+        ("first name", user.first_name.as_str()),
+        ("last name", user.last_name.as_str()),
+        ("email address", user.email.as_str()),
+    ]
+}
+
+/// Notes what is wrong with a new password, under the name of its field.
+pub(crate) async fn check_policy(
     app: &App,
-    password: &str,
+    (field, password): (&'static str, &str),
     attributes: &[(&str, &str)],
     errors: &mut FieldErrors,
 ) -> Result<()> {
-    let faults = password::faults(app, password, attributes).await?;
+    let faults = password_policy::faults(app, password, attributes).await?;
     if !faults.is_empty() {
-        errors.push("password", faults);
+        errors.push(field, faults);
     }
     Ok(())
 }
 
-async fn hash(app: &App, password: &str) -> Result<String> {
+async fn operator_hash(app: &App, password: &str) -> Result<String> {
     Ok(app.hasher.hash(Lane::Registration, 0, Password::new_nfc(password).to_bytes()).await?)
+}
+
+/// The hash of a new password that a request brings.
+pub(crate) async fn hash(app: &App, caller: &Caller, password: &str) -> Result<String> {
+    let bytes = Password::new_nfc(password).to_bytes();
+    Ok(app.hasher.hash(Lane::Registration, throttle::source(app, caller), bytes).await?)
 }
 
 fn no_such(id: UserId) -> Error {

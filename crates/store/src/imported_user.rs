@@ -23,8 +23,8 @@ pub struct Memory {
 
 const FIND: &str = "SELECT source_digest, our_digest FROM imported_users WHERE source = $1 AND user_id = $2";
 const SAVE: &str = "INSERT INTO imported_users (source, user_id, source_digest, our_digest) VALUES ($1, $2, $3, $4) ON CONFLICT (source, user_id) DO UPDATE SET source_digest = excluded.source_digest, our_digest = excluded.our_digest";
-const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, not_before = CASE WHEN CAST($17 AS BIGINT) = 1 THEN CAST($16 AS BIGINT) ELSE not_before END, epoch = epoch + CAST($17 AS BIGINT) WHERE id = $1 RETURNING epoch";
-const FIND_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id = $1";
+const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, email_verified_at = CASE WHEN email = $5 THEN email_verified_at END, email_claim = CASE WHEN email = $5 THEN email_claim END, not_before = CASE WHEN CAST($17 AS BIGINT) = 1 THEN CAST($16 AS BIGINT) ELSE not_before END, epoch = epoch + CAST($17 AS BIGINT) WHERE id = $1 RETURNING epoch";
+const FIND_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id = $1";
 const FIND_OTHER_WITH_NAME: &str = "SELECT id FROM users WHERE username = $1 AND id <> $2";
 const FIND_OTHER_WITH_CLAIM: &str = "SELECT id FROM users WHERE username_claim = $1 AND id <> $2";
 const RAISE_SEQUENCE: &str = "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'users' AND seq < $1";
@@ -39,7 +39,7 @@ const TAKEN_POSTGRES: &str = "SELECT id, 1 FROM users WHERE id IN (SELECT CAST(v
 const INSERT_NEW_POSTGRES: &str = "INSERT INTO users (id, username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) SELECT id, n, k, k, e, f, l, h, s, t, a, u, c, o, d FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS r (id BIGINT, n TEXT, k TEXT, e TEXT, f TEXT, l TEXT, h TEXT, s TEXT, t BIGINT, a BIGINT, u BIGINT, c BIGINT, o BIGINT, d BIGINT) ON CONFLICT DO NOTHING RETURNING id";
 const SAVE_NEW_POSTGRES: &str = "INSERT INTO imported_users (source, user_id, source_digest, our_digest) SELECT CAST($1 AS TEXT), id, decode(s, 'hex'), decode(o, 'hex') FROM json_to_recordset(CAST(CAST($2 AS TEXT) AS JSON)) AS r (id BIGINT, s TEXT, o TEXT)";
 
-const LOCK_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id = $1 FOR NO KEY UPDATE";
+const LOCK_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id = $1 FOR NO KEY UPDATE";
 const LAST_ID: &str = "SELECT last_value FROM users_id_seq";
 const LOCK_USERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 const RAISE_LAST_ID: &str = "SELECT setval('users_id_seq', $1) FROM users_id_seq WHERE last_value < $1";

@@ -17,6 +17,8 @@
 //! `&mut Tx`.
 #![warn(missing_docs)]
 
+pub mod account;
+pub mod action_token;
 pub mod api_key;
 pub mod audit;
 pub mod backup;
@@ -28,10 +30,12 @@ pub mod group;
 pub mod group_permission;
 pub mod imported_group;
 pub mod imported_user;
+pub mod mail;
 pub mod meta;
 pub mod migrate;
 mod param;
 mod postgres;
+pub mod recovery_request;
 pub mod refused_token;
 pub mod role;
 pub mod session;

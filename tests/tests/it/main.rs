@@ -7,6 +7,7 @@
 //! | `crash` (with `history`) | kill -9 under load loses nothing acknowledged and leaves nothing half-made |
 //! | `shutdown` | SIGTERM under load loses no request; sessions outlive a restart |
 //! | `keys` | foreign libraries follow the published keys through a rotation, a drop and the bridge |
+//! | `mail` | mails reach a real server over TLS or not at all; kill -9 loses none |
 //! | `revocation` | commands change a running service within a second |
 //! | `throttle` | failed logins are remembered over a crash |
 //! | `overload` | a login storm has bounded memory and leaves token checks alone |
@@ -32,6 +33,7 @@ mod history;
 mod hostile;
 mod keys;
 mod links;
+mod mail;
 mod moving;
 mod moving_in;
 mod overload;

@@ -9,6 +9,7 @@ pub(crate) mod refresh_postgres;
 pub(crate) mod replicas;
 pub(crate) mod scale;
 pub(crate) mod storm;
+pub(crate) mod unknown;
 pub(crate) mod verifier;
 pub(crate) mod verify;
 
@@ -32,6 +33,7 @@ pub(crate) enum Measure {
     Verify,
     Login,
     Storm,
+    Unknown,
     Refresh,
     RefreshPostgres,
     Replicas,
@@ -49,6 +51,7 @@ impl Measure {
             Self::Verify => verify::run(bench).await,
             Self::Login => login::run(bench).await,
             Self::Storm => storm::run(bench).await,
+            Self::Unknown => unknown::run(bench).await,
             Self::Refresh => refresh::run(bench).await,
             Self::RefreshPostgres => refresh_postgres::run(bench).await,
             Self::Replicas => replicas::run(bench).await,

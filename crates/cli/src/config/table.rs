@@ -182,6 +182,23 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "Other services and proxies",
         &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
     ),
+    ("Accounts", &["EMAIL_VERIFICATION", "LOGIN_BY_EMAIL", "LOGIN_NOTICES", "ACCOUNT_DELETION_GRACE"]),
+    (
+        "Mail",
+        &[
+            "SMTP_HOST",
+            "SMTP_PORT",
+            "SMTP_TLS",
+            "SMTP_USERNAME",
+            "SMTP_PASSWORD",
+            "SMTP_PASSWORD_FILE",
+            "SMTP_TIMEOUT",
+            "MAIL_FROM",
+            "MAIL_TEMPLATES",
+            "MAIL_LANGUAGE",
+            "LINK_URL",
+        ],
+    ),
     ("Logs", &["LOG_FORMAT", "LOG_LEVEL"]),
     ("Audit trail", &["AUDIT_CHECKPOINT_INTERVAL", "AUDIT_RETENTION"]),
     (
@@ -469,6 +486,83 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "The cookie in which /forward-auth takes an access token where there is no Authorization header. Without it \
          cookies are ignored.",
+    ),
+    row(
+        "EMAIL_VERIFICATION",
+        Kind::Choice(&["off", "optional", "required"]),
+        "optional",
+        "Whether addresses are to be proved by a link: `off` only when a user asks for one, `optional` at registration, `required` \
+         so that nobody logs in before; such a login gets the answer to a wrong password.",
+    ),
+    row(
+        "LOGIN_BY_EMAIL",
+        Kind::Switch,
+        "off",
+        "Whether a proved address stands for the name of its account at login. A new name with @ must then be the account's own \
+         address.",
+    ),
+    row(
+        "LOGIN_NOTICES",
+        Kind::Switch,
+        "on",
+        "Whether users with a proved address get a mail about a login by a program (User-Agent) that was not seen lately.",
+    ),
+    row(
+        "ACCOUNT_DELETION_GRACE",
+        duration(Duration::ZERO, days(365)),
+        "7d",
+        "How long an account that its owner has closed can be opened again, by the link in a mail or by `user enable`, before it is \
+         deleted.",
+    ),
+    row(
+        "SMTP_HOST",
+        Kind::Text,
+        "",
+        "The mail server, by the name in its certificate. Without it no mail is sent, and what needs mail is off; `dev` then \
+         prints mails and keeps them in DATA_DIR/outbox.",
+    ),
+    row("SMTP_PORT", count(1, 65_535), "587", "Its port: usually 587 for `starttls` and 465 for `tls`."),
+    row(
+        "SMTP_TLS",
+        Kind::Choice(&["starttls", "tls", "off"]),
+        "starttls",
+        "How the connection to the mail server is protected: `starttls` or `tls` from the first byte, and never otherwise. `off` \
+         is for a server on this machine.",
+    ),
+    row("SMTP_USERNAME", Kind::Text, "", "The name that the mail server wants, if it wants one."),
+    row("SMTP_PASSWORD", Kind::Secret, "", "The password of SMTP_USERNAME, to the letter."),
+    row(
+        "SMTP_PASSWORD_FILE",
+        Kind::Path,
+        "",
+        "A file that holds SMTP_PASSWORD. One newline at its end is not part of the password.",
+    ),
+    row(
+        "SMTP_TIMEOUT",
+        duration(SECOND, Duration::from_secs(300)),
+        "30s",
+        "How long one delivery may take. After twice this time another replica may send a mail that this one had begun with.",
+    ),
+    split(
+        "MAIL_FROM",
+        Kind::Text,
+        ("bookstore-auth <no-reply@localhost>", ""),
+        "The address that mails come from, such as `Shop <no-reply@shop.example>`.",
+    ),
+    row(
+        "MAIL_TEMPLATES",
+        Kind::Path,
+        "",
+        "A folder of texts that take the place of the built-in ones: `en/reset_password.txt`, `en/reset_password.html` and so \
+         on; a folder for each language.",
+    ),
+    row("MAIL_LANGUAGE", Kind::Text, "en", "The language of mails: the name of a folder of texts."),
+    row(
+        "LINK_URL",
+        Kind::Text,
+        "",
+        "Where the pages are that links in mails lead to, such as https://shop.example/account: /verify-email, /change-email, \
+         /reset-password and /keep-account below it, with `#token=..` behind. PUBLIC_URL when not set. Request headers never count.",
     ),
     row(
         "LOG_FORMAT",

@@ -35,6 +35,26 @@ pub enum EventKind {
     PasswordChanged,
     /// An operator has set an account's password.
     PasswordSetByOperator,
+    /// The password that was to be given again was not right.
+    PasswordRefused,
+    /// A link that sets a new password was sent.
+    PasswordResetRequested,
+    /// A password was set with the link that was sent.
+    PasswordReset,
+    /// An address was proved.
+    EmailVerified,
+    /// Another address was asked for.
+    EmailChangeRequested,
+    /// An account has got another address, proved.
+    EmailChanged,
+    /// The names of a person were changed.
+    ProfileChanged,
+    /// All that is kept on a user was given out to them.
+    DataExported,
+    /// The owner has closed an account; it will be deleted.
+    DeletionScheduled,
+    /// A closed account was opened again with the link that was sent.
+    DeletionCancelled,
     /// A signing key was made.
     KeyMade,
     /// An operator has published the next signing keys.
@@ -89,6 +109,16 @@ impl EventKind {
         Self::SessionsEndedAll,
         Self::PasswordChanged,
         Self::PasswordSetByOperator,
+        Self::PasswordRefused,
+        Self::PasswordResetRequested,
+        Self::PasswordReset,
+        Self::EmailVerified,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::ProfileChanged,
+        Self::DataExported,
+        Self::DeletionScheduled,
+        Self::DeletionCancelled,
         Self::KeyMade,
         Self::KeyRotated,
         Self::KeyDropped,
@@ -126,6 +156,16 @@ impl EventKind {
             Self::SessionsEndedAll => "sessions.ended_all",
             Self::PasswordChanged => "password.changed",
             Self::PasswordSetByOperator => "password.set_by_operator",
+            Self::PasswordRefused => "password.refused",
+            Self::PasswordResetRequested => "password.reset_requested",
+            Self::PasswordReset => "password.reset",
+            Self::EmailVerified => "email.verified",
+            Self::EmailChangeRequested => "email.change_requested",
+            Self::EmailChanged => "email.changed",
+            Self::ProfileChanged => "profile.changed",
+            Self::DataExported => "data.exported",
+            Self::DeletionScheduled => "deletion.scheduled",
+            Self::DeletionCancelled => "deletion.cancelled",
             Self::KeyMade => "key.made",
             Self::KeyRotated => "key.rotated",
             Self::KeyDropped => "key.dropped",
@@ -156,7 +196,9 @@ impl EventKind {
     /// How it ended, unless the event says otherwise.
     const fn usual_outcome(self) -> Outcome {
         match self {
-            Self::LoginFailed | Self::SessionReuseDetected | Self::ApiKeyRefused => Outcome::Refused,
+            Self::LoginFailed | Self::SessionReuseDetected | Self::ApiKeyRefused | Self::PasswordRefused => {
+                Outcome::Refused
+            }
             _ => Outcome::Done,
         }
     }

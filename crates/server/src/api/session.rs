@@ -17,7 +17,7 @@ use crate::error::Error;
 /// A login that is still good.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
-struct Item {
+pub(crate) struct Item {
     /// Its name, also in its tokens (`sid`).
     #[schema(example = "5e0fd64d52f3a48f6dc72cbb00000000")]
     id: String,
@@ -103,7 +103,7 @@ pub(super) fn shape_page(page: &Page, current: Option<SessionId>) -> SessionList
     SessionList { sessions, next: page.next.map(write_place) }
 }
 
-fn item(session: &Session, current: Option<SessionId>) -> Item {
+pub(super) fn item(session: &Session, current: Option<SessionId>) -> Item {
     Item {
         id: session.id.to_string(),
         created_at: time::rfc3339(session.created_at),

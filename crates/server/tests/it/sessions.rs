@@ -123,7 +123,14 @@ async fn logging_out_everywhere_ends_all_sessions_of_the_user_for_good() {
 }
 
 /// Every route for users alone: one that is new belongs here, and a test compares the list with the document.
-const FOR_USERS: [(&str, &str); 7] = [
+const FOR_USERS: [(&str, &str); 14] = [
+    ("GET", "/me/"),
+    ("PATCH", "/me/"),
+    ("DELETE", "/me/"),
+    ("GET", "/me/export/"),
+    ("POST", "/email/verify/"),
+    ("POST", "/email/change/"),
+    ("POST", "/password/change/"),
     ("GET", "/sessions/"),
     ("DELETE", "/sessions/00000000000000000000000000000000/"),
     ("GET", "/forward-auth"),

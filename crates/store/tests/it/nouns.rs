@@ -8,8 +8,9 @@ use domain::user::UserId;
 use store::migrate::{Mode, migrate};
 use store::session::Advance;
 use store::{
-    Error, api_key, audit, change, group, group_permission, imported_group, imported_user, meta, prepare_all,
-    refused_token, role, session, signing_key, status_list, unknown_name, user, user_search,
+    Error, account, action_token, api_key, audit, change, group, group_permission, imported_group,
+    imported_user, mail, meta, prepare_all, recovery_request, refused_token, role, session, signing_key,
+    status_list, unknown_name, user, user_search,
 };
 
 use crate::given::any;
@@ -29,6 +30,10 @@ async fn every_statement_can_be_prepared() {
         ("imported_user", imported_user::STATEMENTS),
         ("imported_group", imported_group::STATEMENTS),
         ("refused_token", refused_token::STATEMENTS),
+        ("account", account::STATEMENTS),
+        ("action_token", action_token::STATEMENTS),
+        ("mail", mail::STATEMENTS),
+        ("recovery_request", recovery_request::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
