@@ -36,6 +36,7 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
         seen.check_ended(&service);
         seen.check_chains(&service, history.chains);
         seen.check_accounts(&service, &history.accounts);
+        check_audit(&service, &seen.ids);
         if let Some(environment) = environment.as_ref().filter(|_| !service.is_on_postgres()) {
             check_integrity(environment, &service.database());
         }
@@ -66,6 +67,7 @@ fn kill_9_of_the_database_server_loses_nothing_acknowledged() {
         seen.check_ended(&service);
         seen.check_chains(&service, history.chains);
         seen.check_accounts(&service, &history.accounts);
+        check_audit(&service, &seen.ids);
     }
     println!("{acknowledged} requests acknowledged, {} accounts", seen.ids.len());
     assert!(acknowledged > 0 && !seen.ids.is_empty(), "the load did nothing");
@@ -154,6 +156,41 @@ impl Seen {
             assert!(self.ids.insert(id), "LG-12: id {id} was issued twice");
         }
     }
+}
+
+/// LA-04: every account that there is has its row in the audit trail, once; none has one that is not there; and the chain holds.
+fn check_audit(service: &Process, ids: &BTreeSet<i64>) {
+    let exported = command(service, &["audit", "export"]);
+    let mut registered = BTreeSet::new();
+    for line in exported.lines() {
+        let row: Value = serde_json::from_str(line).expect("a line of JSON");
+        if row["kind"] == "user.registered" {
+            let id = row["user_id"].as_i64().expect("an id");
+            assert!(registered.insert(id), "registered twice: {row}");
+        }
+    }
+    let (mut there, mut after) = (BTreeSet::new(), None::<i64>);
+    loop {
+        let after_text = after.unwrap_or(0).to_string();
+        let page = command(service, &["user", "list", "--json", "--limit", "1000", "--after", &after_text]);
+        let page: Value = serde_json::from_str(&page).expect("JSON");
+        there.extend(page["users"].as_array().expect("users").iter().filter_map(|user| user["id"].as_i64()));
+        after = page["next"].as_i64();
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(registered, there, "rows and accounts are not the same");
+    assert!(registered.is_superset(ids));
+    let report = command(service, &["audit", "verify", "--json"]);
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["sound"], true, "{report}");
+}
+
+fn command(service: &Process, arguments: &[&str]) -> String {
+    let output = service.run_command(arguments, "");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// An account whose registration was not answered: there already, or to be registered now. Its id either way.

@@ -1,5 +1,6 @@
 //! The measures, one file each, and what they have in common.
 
+pub(crate) mod audit;
 pub(crate) mod footprint;
 pub(crate) mod login;
 pub(crate) mod refresh;
@@ -32,6 +33,7 @@ pub(crate) enum Measure {
     Refresh,
     Scale,
     Footprint,
+    Audit,
 }
 
 impl Measure {
@@ -45,6 +47,7 @@ impl Measure {
             Self::Refresh => refresh::run(bench).await,
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
+            Self::Audit => audit::run(bench).await,
         }
     }
 }

@@ -118,13 +118,9 @@ fn as_text(report: &Report, took: Duration) -> String {
         report.position,
         rate(report, took)
     );
-    _ = writeln!(out, "{} checkpoints agree with their signatures", report.checkpoints);
+    _ = writeln!(out, "checkpoints that agree: {}", report.checkpoints);
     if report.unchecked > 0 {
-        _ = writeln!(
-            out,
-            "{} more were compared, but their keys are not known here any more",
-            report.unchecked
-        );
+        _ = writeln!(out, "compared, but of keys that are not known here any more: {}", report.unchecked);
     }
     out += match report.wrong {
         0 => "the audit trail is sound\n",

@@ -135,10 +135,9 @@ impl Checker {
             follows: crypto::keyed::sha256(&link),
         };
         self.walk.step(&link, faults);
-        if let Some(hashes) = self.stated.get(&row.position) {
-            if hashes.iter().any(|hash| *hash != hex(&row.hash)) {
-                faults.push(Fault::Checkpoint { position: row.position });
-            }
+        let stated = self.stated.get(&row.position);
+        if stated.is_some_and(|hashes| hashes.iter().any(|hash| *hash != hex(&row.hash))) {
+            faults.push(Fault::Checkpoint { position: row.position });
         }
     }
 }

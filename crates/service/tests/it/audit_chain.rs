@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use crypto::jws::Algorithm;
 use domain::audit::Fault;
 use service::audit::chain::chain;
 use service::audit::checkpoint;
 use service::audit::verify::{Report, verify};
 use service::settings::{AuditSettings, Settings};
-use service::{user, worker};
+use service::{signing_key, user, worker};
 
 use crate::audit::{kinds, rows};
 use crate::harness::{DAY, Harness, settings};
+use crate::keys::public;
 
 async fn checked(harness: &Harness, given: &[String]) -> Report {
     verify(&harness.app, given, &mut |_| {}).await.unwrap()
@@ -20,6 +22,15 @@ async fn run(harness: &Harness, sql: &'static str) {
     let mut tx = harness.app.db.begin().await.unwrap();
     tx.execute(sql, &[]).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+async fn keep(harness: &Harness) {
+    run(harness, "CREATE TABLE kept AS SELECT * FROM audit_events").await;
+}
+
+async fn put_back(harness: &Harness) {
+    run(harness, "DELETE FROM audit_events").await;
+    run(harness, "INSERT INTO audit_events SELECT * FROM kept").await;
 }
 
 /// A trail of nine rows of three accounts.
@@ -61,12 +72,15 @@ async fn a_change_of_any_column_is_found() {
         "UPDATE audit_events SET salt = (SELECT salt FROM audit_events WHERE position = 4) WHERE position = 5",
         "UPDATE audit_events SET commitment = (SELECT commitment FROM audit_events WHERE position = 4) WHERE position = 5",
     ];
+    let harness = nine().await;
+    keep(&harness).await;
     for sql in changes {
-        let harness = nine().await;
         run(&harness, sql).await;
         let report = checked(&harness, &[]).await;
         assert!(report.faults.contains(&Fault::Changed { position: 5 }), "{sql}: {:?}", report.faults);
+        put_back(&harness).await;
     }
+    assert_eq!(checked(&harness, &[]).await.wrong, 0);
 }
 
 #[tokio::test]
@@ -94,13 +108,14 @@ async fn what_is_removed_put_in_or_moved_is_found() {
         ),
         (&["UPDATE audit_events SET salt = NULL WHERE position = 5"], Fault::Erased { position: 5 }),
     ];
+    keep(&harness).await;
     for (statements, expected) in cases {
-        let harness = nine().await;
         for sql in statements {
             run(&harness, sql).await;
         }
         let report = checked(&harness, &[]).await;
         assert!(report.faults.contains(&expected), "{statements:?}: {:?}", report.faults);
+        put_back(&harness).await;
     }
     // The end with its head: only what is kept elsewhere shows it.
     run(&harness, "DELETE FROM audit_events WHERE position > 6").await;
@@ -146,6 +161,32 @@ async fn checkpoints_are_made_in_time_and_by_our_keys_alone() {
     run(&harness, "UPDATE audit_checkpoints SET position = 77 WHERE position = 1").await;
     let report = checked(&harness, &[]).await;
     assert!(report.faults.contains(&Fault::Forged { position: 77 }), "{report:?}");
+}
+
+#[tokio::test]
+async fn checkpoints_outlive_the_public_keys_that_signed_them() {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let harness = Harness::with(public(algorithm)).await;
+        harness.register("ann").await;
+        let first = checkpoint::make(&harness.app).await.unwrap().unwrap();
+        assert!(harness.verify(&first.statement).await.is_err(), "no reader of tokens takes one");
+        let old = signing_key::list(&harness.app).await.unwrap();
+        let old: Vec<String> = old.into_iter().map(|key| key.id).collect();
+        signing_key::rotate(&harness.app).await.unwrap();
+        signing_key::drop_keys(&harness.app, &old).await.unwrap();
+        let second = checkpoint::make(&harness.app).await.unwrap().unwrap();
+        assert_ne!(first.public_key, second.public_key);
+        let report = checked(&harness, &[first.statement, second.statement]).await;
+        assert_eq!((report.checkpoints, report.unchecked, report.wrong), (4, 0, 0), "{report:?}");
+        // Another position under the same signature.
+        run(
+            &harness,
+            "UPDATE audit_checkpoints SET statement = (SELECT MAX(statement) FROM audit_checkpoints)",
+        )
+        .await;
+        let report = checked(&harness, &[]).await;
+        assert_eq!(report.wrong, 1, "{report:?}");
+    }
 }
 
 #[tokio::test]

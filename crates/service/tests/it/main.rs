@@ -5,6 +5,8 @@
 mod account;
 mod audit;
 mod audit_chain;
+mod audit_walk;
+mod audit_writers;
 mod concurrent;
 mod email;
 mod feed;
