@@ -55,7 +55,7 @@ pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair
         let Some(account) = found.as_ref() else { break };
         match finish(app, caller, account, &verdict).await? {
             Finished::Given(pair) => return Ok(pair),
-            Finished::Changed(now) => found = now,
+            Finished::Changed(now) => found = now.map(|now| *now),
         }
     }
     Err(failed(app, caller, found.as_ref()).await?)
@@ -154,7 +154,7 @@ enum Finished {
     /// Logged in.
     Given(TokenPair),
     /// The account is not what was checked any more; this is what it is now.
-    Changed(Option<Credentials>),
+    Changed(Option<Box<Credentials>>),
 }
 
 /// Clears the failures, keeps an upgraded hash and opens a session, all in one transaction.
@@ -179,19 +179,19 @@ async fn try_to_finish(
     let mut tx = app.db.begin().await?;
     let mut current = match store::imported_user::lock_credentials(&mut tx, id).await? {
         Some(current) if current.password_hash == checked.password_hash => current,
-        changed => return Ok(Finished::Changed(changed)),
+        changed => return Ok(Finished::Changed(changed.map(Box::new))),
     };
     if let Some(hash) = &verdict.upgraded {
         let scheme = crypto::password::scheme_of(hash);
         if !store::user::upgrade_hash(&mut tx, id, &current.password_hash, hash, &scheme).await? {
-            return Ok(Finished::Changed(Some(current)));
+            return Ok(Finished::Changed(Some(Box::new(current))));
         }
         current.password_hash.clone_from(hash);
     }
     let log = cleared_log(&current, caller);
     if !store::user::record_login(&mut tx, &current, &log, caller.now).await? {
         current.password_hash.clone_from(&checked.password_hash);
-        return Ok(Finished::Changed(Some(current)));
+        return Ok(Finished::Changed(Some(Box::new(current))));
     }
     tell_of_new_device(app, &mut tx, caller, &current.user).await?;
     let session = open_session(app, &mut tx, caller, id, current.user.epoch).await?;

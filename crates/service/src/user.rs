@@ -16,7 +16,7 @@ use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::mail::Draft;
 use crate::register::{check_own_address, store_new};
-use crate::{App, Caller, mail, password_policy, retry, throttle};
+use crate::{App, Caller, action, mail, password_policy, retry, throttle};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -166,8 +166,11 @@ async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
 /// The same in a transaction that has begun, by whoever asked for it.
 pub(crate) async fn disable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
     let now = by.at();
-    // Whoever has closed the account does not open it again once it was disabled by somebody else.
-    let links = store::action_token::kill(&mut tx, id, Purpose::KeepAccount).await?;
+    // No link outlives it: whoever has closed the account does not open it again once it was disabled by somebody else.
+    let mut links = 0;
+    for purpose in Purpose::ALL {
+        links += store::action_token::kill(&mut tx, id, purpose).await?;
+    }
     let Some(epoch) = store::user::disable(&mut tx, id, now).await? else {
         if links > 0 {
             tx.commit().await?;
@@ -235,6 +238,7 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
 async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Result<()> {
     let (mut tx, now) = begin(app).await?;
     let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
+    action::forget_links(&mut tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     let active = user.disabled_at.is_none();
     mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;

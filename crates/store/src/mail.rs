@@ -57,7 +57,7 @@ const RETRY: &str =
 const GIVE_UP: &str = "UPDATE mails SET failed_at = $3, next_attempt_at = NULL, content = '', link_seed = NULL, recipient = CASE WHEN user_id IS NULL THEN '' ELSE recipient END WHERE id = $1 AND attempts = $2 AND next_attempt_at IS NOT NULL";
 const EXPIRE: &str = "UPDATE mails SET failed_at = $1, next_attempt_at = NULL, content = '', link_seed = NULL, recipient = CASE WHEN user_id IS NULL THEN '' ELSE recipient END WHERE id IN (SELECT id FROM mails WHERE next_attempt_at <= $1 AND expires_at <= $1 LIMIT $2)";
 const WAITING: &str =
-    "SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE next_attempt_at IS NOT NULL LIMIT $1) AS some";
+    "SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE next_attempt_at IS NOT NULL LIMIT $1) AS waiting";
 const OF_USER: &str = "SELECT template, recipient, created_at, sent_at, failed_at FROM mails WHERE user_id = $1 ORDER BY created_at DESC LIMIT $2";
 const PURGE: &str = "DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE created_at < $1 AND next_attempt_at IS NULL ORDER BY created_at LIMIT $2)";
 

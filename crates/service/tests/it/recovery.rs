@@ -157,6 +157,23 @@ async fn disabled_accounts_and_those_without_an_address_get_no_link() {
 }
 
 #[tokio::test]
+async fn what_an_operator_does_ends_links_too() {
+    // RC-06
+    let (harness, outbox) = given().await;
+    for disable in [true, false] {
+        ask(&harness, "ann").await;
+        let token = link_token(&outbox, Template::ResetPassword);
+        if disable {
+            service::user::disable(&harness.app, UserId::new(1)).await.unwrap();
+            service::user::enable(&harness.app, UserId::new(1)).await.unwrap();
+        } else {
+            service::user::set_password(&harness.app, UserId::new(1), "yet another password").await.unwrap();
+        }
+        assert!(is_bad_link(reset(&harness, &token).await));
+    }
+}
+
+#[tokio::test]
 async fn failures_to_log_in_do_not_keep_an_owner_from_a_new_password() {
     let outbox = Outbox::default();
     let harness = Harness::with(Settings { throttle: true, ..with_mail(&outbox) }).await;
