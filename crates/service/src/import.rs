@@ -2,7 +2,7 @@
 //!
 //! A batch is one transaction. Most of its rows are new, or are known and unchanged: both are told by two lookups for the
 //! whole batch, and new ones are stored by as few statements as the engine allows. Whatever meets something that is here
-//! already goes through [`row`], one at a time.
+//! already is looked at alone (`import/row.rs`).
 
 mod group;
 mod row;

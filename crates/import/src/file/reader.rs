@@ -24,8 +24,16 @@ pub(super) struct Reader {
 }
 
 enum Rows {
-    Csv { reader: csv::Reader<Bounded>, columns: Vec<String>, left: Arc<AtomicUsize>, record: StringRecord },
-    JsonLines { reader: BufReader<Box<dyn Read + Send>>, line: Vec<u8> },
+    Csv {
+        reader: Box<csv::Reader<Bounded>>,
+        columns: Vec<String>,
+        left: Arc<AtomicUsize>,
+        record: StringRecord,
+    },
+    JsonLines {
+        reader: BufReader<Box<dyn Read + Send>>,
+        line: Vec<u8>,
+    },
 }
 
 impl Reader {
@@ -117,7 +125,7 @@ fn open_csv(input: Box<dyn Read + Send>) -> Result<Rows, Error> {
     if !columns.iter().any(|name| name == "username") {
         return Err(Error::Format("there is no column username".to_owned()));
     }
-    Ok(Rows::Csv { reader, columns, left, record: StringRecord::new() })
+    Ok(Rows::Csv { reader: Box::new(reader), columns, left, record: StringRecord::new() })
 }
 
 /// An empty cell is a missing member.
