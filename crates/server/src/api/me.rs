@@ -192,7 +192,7 @@ pub(crate) async fn export(
     let all = service::me::export(&api.app, &call.caller, who).await?;
     let export = Export {
         account: shown(&all.user),
-        sessions: all.sessions.iter().map(|session| super::session::item(session, who)).collect(),
+        sessions: all.sessions.iter().map(|session| super::session::item(session, who.session)).collect(),
         mails: all.mails.into_iter().map(mail).collect(),
         events: all.events.into_iter().map(event).collect(),
     };
