@@ -4,6 +4,7 @@
 
 mod account;
 mod admin;
+mod api_key;
 mod audit;
 mod audit_chain;
 mod audit_walk;
@@ -21,6 +22,7 @@ mod logout;
 mod pooler;
 mod refresh;
 mod register;
+mod roles;
 mod session;
 mod status_list;
 mod throttle;
