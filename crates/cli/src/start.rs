@@ -208,6 +208,7 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
             rotation: tokens.rotation,
             issuer: tokens.issuer.clone(),
             audience: tokens.audience.clone(),
+            roles: tokens.roles,
             legacy_until: match config.keys.legacy_until {
                 Deadline::Auto => None,
                 Deadline::Off => Some(Timestamp::from_micros(i64::MIN)),

@@ -22,6 +22,7 @@ mod error;
 pub mod export;
 pub mod feed;
 pub mod forward_auth;
+mod grants;
 pub mod group;
 pub mod health;
 pub mod import;

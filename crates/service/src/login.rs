@@ -202,7 +202,7 @@ async fn try_to_finish(
     throttle::give_back(app, caller, AddressLimit::Login);
     app.counters.logins.fetch_add(1, Relaxed);
     tracing::info!(event = "logged_in", user.id = %id, session.id = %session_id, request.id = caller.request_id, "logged in");
-    Ok(Finished::Given(token::mint_pair(app, &session, caller.now)?))
+    Ok(Finished::Given(token::mint_pair(app, &session, caller.now).await?))
 }
 
 /// Opens a session of a user in this epoch.

@@ -82,8 +82,21 @@ pub struct TokenSettings {
     pub issuer: Option<String>,
     /// `aud` of new tokens; required of every token when set.
     pub audience: Option<String>,
+    /// What access tokens say of roles and permissions.
+    pub roles: TokenRoles,
     /// Until when tokens of the replaced service are taken; seven days after the first start when not set.
     pub legacy_until: Option<Timestamp>,
+}
+
+/// What access tokens of a login say of roles and permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRoles {
+    /// Nothing.
+    Off,
+    /// `roles`: `staff`, `superuser`, and the names of the user's groups.
+    Roles,
+    /// `scope`: the user's permissions.
+    Scope,
 }
 
 /// Status lists, for services that check tokens by themselves.
@@ -270,6 +283,7 @@ impl Default for TokenSettings {
             rotation: true,
             issuer: None,
             audience: None,
+            roles: TokenRoles::Off,
             legacy_until: None,
         }
     }

@@ -13,6 +13,7 @@ use domain::user::UserId;
 
 use crate::App;
 use crate::error::{Error, Result};
+use crate::grants;
 use crate::keyring::SignedBy;
 use crate::refresh::legacy_jti;
 use crate::settings::TokenProfile;
@@ -30,20 +31,23 @@ pub struct TokenPair {
 }
 
 /// The pair of a session as it stands: the refresh token is the one of its generation, always the same.
-pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<TokenPair> {
-    Ok(TokenPair { refresh: mint_refresh(app, session, now)?, access: mint_access(app, session, now)? })
+pub(crate) async fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<TokenPair> {
+    let access = mint_access(app, session, now).await?;
+    Ok(TokenPair { refresh: mint_refresh(app, session, now)?, access })
 }
 
 /// A new access token; it dies with its session's absolute lifetime at the latest.
-pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
+pub(crate) async fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
     let expires_at = (now + app.settings.tokens.access_lifetime).min(session.expires_at);
     let jti = Jti::new(crypto::random::fill());
     let status = status(app, session);
+    let granted = grants::claims(app, session.user_id).await?;
     let claims = Claims { status, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
     if !is_rfc9068(app) {
-        return sign(app, Purpose::Access, TokenKind::Jwt, &claims, now);
+        return sign(app, Purpose::Access, TokenKind::Jwt, &Claims { standard: granted, ..claims }, now);
     }
-    let standard = Standard::of(session.user_id, FIRST_PARTY);
+    let Standard { scope, roles, .. } = granted;
+    let standard = Standard { scope, roles, ..Standard::of(session.user_id, FIRST_PARTY) };
     sign(app, Purpose::Access, TokenKind::AccessToken, &Claims { standard, ..claims }, now)
 }
 

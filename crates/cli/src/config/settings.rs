@@ -7,7 +7,7 @@ use std::time::Duration;
 use crypto::jws::Algorithm;
 use crypto::secret::Secret;
 use ipnet::IpNet;
-use service::settings::{AccountSettings, MailSettings, Verification};
+use service::settings::{AccountSettings, MailSettings, TokenRoles, Verification};
 
 use super::problem::Problem;
 use super::reader::Reader;
@@ -85,6 +85,7 @@ pub(crate) struct Tokens {
     pub(crate) rotation: bool,
     pub(crate) issuer: Option<String>,
     pub(crate) audience: Option<String>,
+    pub(crate) roles: TokenRoles,
 }
 
 /// What new passwords must satisfy.
@@ -207,6 +208,11 @@ fn tokens(reader: &mut Reader<'_>) -> Tokens {
         rotation: reader.switch("REFRESH_ROTATION"),
         issuer: reader.optional_text("ISSUER"),
         audience: reader.optional_text("AUDIENCE"),
+        roles: match reader.choice("TOKEN_ROLES") {
+            "roles" => TokenRoles::Roles,
+            "scope" => TokenRoles::Scope,
+            _ => TokenRoles::Off,
+        },
     }
 }
 

@@ -171,6 +171,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "VERIFY_INVALID_STATUS",
             "ISSUER",
             "AUDIENCE",
+            "TOKEN_ROLES",
         ],
     ),
     (
@@ -178,6 +179,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "BREACHED_PASSWORDS", "THROTTLE", "TRUSTED_PROXIES"],
     ),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
+    ("Administration", &["ADMIN_API", "ADMIN_FRESH_AUTH", "API_KEY_MAX_LIFETIME"]),
     (
         "Other services and proxies",
         &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
@@ -298,6 +300,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How access tokens look under public keys: `simplejwt` has the same claims as under HS256; `rfc9068` adds `sub`, \
          `client_id` and the type `at+jwt`, and needs ISSUER and AUDIENCE. A change refuses the access tokens of before; \
          clients refresh.",
+    ),
+    row(
+        "TOKEN_ROLES",
+        Kind::Choice(&["off", "roles", "scope"]),
+        "off",
+        "What access tokens say of their user: `roles` has `staff`, `superuser` and the names of the user's groups in the claim \
+         `roles`; `scope` has the user's permissions in the claim `scope`, separated by spaces. They are as old as the token. More \
+         than 50 names, or 2 KiB, are left out with a warning.",
     ),
     row(
         "KEY_ROTATION_INTERVAL",

@@ -25,6 +25,7 @@ pub(super) struct Members {
     subject: Option<Option<String>>,
     client: Option<Option<String>>,
     scope: Option<Option<String>>,
+    roles: Option<Vec<String>>,
 }
 
 impl Members {
@@ -49,6 +50,7 @@ impl Members {
                 subject: self.subject.flatten(),
                 client: self.client.flatten(),
                 scope: self.scope.flatten(),
+                roles: self.roles.unwrap_or_default(),
             },
         })
     }
@@ -90,6 +92,7 @@ impl<'de> Visitor<'de> for PayloadVisitor {
                 "sub" => once(&mut members.subject, map.next_value::<Words>()?.0)?,
                 "client_id" => once(&mut members.client, map.next_value::<Words>()?.0)?,
                 "scope" => once(&mut members.scope, map.next_value::<Words>()?.0)?,
+                "roles" => once(&mut members.roles, map.next_value::<Audience>()?.0)?,
                 _ => {
                     others.add(name)?;
                     map.next_value_seed(Other::MEMBER)?;
@@ -187,7 +190,7 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
-/// `aud`: a string, a list of strings, or something that contains no configured audience.
+/// `aud`, `roles`: a string, a list of strings, or something that contains none that we look for.
 struct Audience(Vec<String>);
 
 impl<'de> Deserialize<'de> for Audience {

@@ -39,12 +39,16 @@ fn write_claims(json: &mut Vec<u8>, claims: &Claims) -> std::io::Result<()> {
             serde_json::to_writer(&mut *json, several)?;
         }
     }
-    let Standard { subject, client, scope } = &claims.standard;
+    let Standard { subject, client, scope, roles } = &claims.standard;
     for (name, value) in [("sub", subject), ("client_id", client), ("scope", scope)] {
         if let Some(value) = value {
             write!(json, r#","{name}":"#)?;
             serde_json::to_writer(&mut *json, value)?;
         }
+    }
+    if !roles.is_empty() {
+        json.extend_from_slice(br#","roles":"#);
+        serde_json::to_writer(&mut *json, roles)?;
     }
     if let Some(status) = &claims.status {
         write!(json, r#","status":{{"status_list":{{"idx":{},"uri":"#, status.place)?;

@@ -59,9 +59,13 @@ struct TokenClaims {
     /// Of a token for an API key, the key's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
-    /// What the token is limited to: permissions with spaces between them.
+    /// Of a token for an API key, what it is limited to; of others, where TOKEN_ROLES is `scope`, what the user may: permissions with
+    /// spaces between them.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    /// What the user is, where TOKEN_ROLES is `roles`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
 }
 
 /// Whether a token is good, and whose it is (RFC 7662). For the services of SERVICE_CREDENTIALS.
@@ -107,5 +111,6 @@ fn shape(claims: Claims) -> TokenClaims {
         aud: claims.audience,
         client_id: claims.standard.client,
         scope: claims.standard.scope,
+        roles: claims.standard.roles,
     }
 }

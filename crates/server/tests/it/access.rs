@@ -97,7 +97,8 @@ async fn concrete(admins: &Admins, path: &str) -> String {
     let user = if path.contains("/users/{id}") { admins.make_user().await } else { 0 };
     let group = if path.contains("group") && path.contains('{') { admins.make_group().await } else { 0 };
     let id = if path.contains("/groups/{id}") { group } else { user };
-    path.replace("/sessions/{id}/", "/sessions/00000000000000000000000000000000/")
+    path.replace("/api-keys/{id}/", "/api-keys/0000000000000000/")
+        .replace("/sessions/{id}/", "/sessions/00000000000000000000000000000000/")
         .replace("{id}", &id.to_string())
         .replace("{group}", &group.to_string())
         .replace("{role}", "staff")
@@ -109,6 +110,9 @@ async fn concrete(admins: &Admins, path: &str) -> String {
 fn body(method: &str, path: &str, n: usize) -> String {
     match (method, path) {
         ("post", "/admin/api/users/") => format!(r#"{{"username":"made{n}","email":""}}"#),
+        ("post", "/admin/api/api-keys/") => {
+            r#"{"user_id":999999,"name":"x","scope":"","expires_at":"2026-01-09T00:00:00Z"}"#.to_owned()
+        }
         ("post", "/admin/api/groups/") => format!(r#"{{"name":"made {n}"}}"#),
         _ => String::new(),
     }

@@ -18,4 +18,5 @@ mod register;
 mod services;
 mod serving;
 mod sessions;
+mod token;
 mod well_known;

@@ -4,6 +4,7 @@
 
 mod account;
 mod admin;
+mod api_key;
 mod audit;
 mod audit_chain;
 mod audit_walk;
@@ -25,6 +26,7 @@ mod pooler;
 mod recovery;
 mod refresh;
 mod register;
+mod roles;
 mod session;
 mod status_list;
 mod throttle;
