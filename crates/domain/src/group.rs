@@ -136,6 +136,9 @@ mod tests {
             last_login_at: None,
             disabled_at: disabled.then(|| Timestamp::from_seconds(1)),
             not_before: None,
+            email_verified_at: None,
+            pending_email: None,
+            delete_at: None,
         }
     }
 

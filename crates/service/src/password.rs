@@ -63,5 +63,5 @@ async fn try_to_change(
     audit::record(&mut tx, &By::user(caller, id), &event)?;
     user::commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "password_changed", user.id = %id, request.id = caller.request_id, "password changed by its owner");
-    token::mint_pair(app, &session, caller.now)
+    token::mint_pair(app, &session, caller.now).await
 }

@@ -245,7 +245,7 @@ async fn an_import_that_changes_an_address_takes_its_proof_away() {
             last_login_at: None,
             disabled_at: None,
         };
-        store::imported_user::update_user(&mut tx, user.id, &new, harness.clock.now()).await.unwrap();
+        store::imported_user::update_user(&mut tx, user.id, &new, false, harness.clock.now()).await.unwrap();
         let now = store::user::find(&mut tx, user.id).await.unwrap().unwrap();
         assert_eq!(now.email_verified_at.is_some(), proved, "{email}");
     }
