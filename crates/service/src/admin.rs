@@ -27,6 +27,7 @@ use store::{Tx, meta};
 
 use crate::audit::By;
 use crate::error::{Error, Result};
+use crate::settings::TokenRoles;
 use crate::verify::Identity;
 use crate::{App, Caller};
 
@@ -117,6 +118,8 @@ struct Change<'a> {
     tx: Tx,
     by: By<'a>,
     actor: Administrator,
+    /// Whether tokens carry the names of groups, so that other services may give rights by them.
+    names_count: bool,
 }
 
 impl<'a> Change<'a> {
@@ -126,7 +129,8 @@ impl<'a> Change<'a> {
         turn(&mut tx).await?;
         let actor = Administrator::read(app, &mut tx, caller.now, admin.who).await?;
         actor.require_change(right)?;
-        Ok(Self { tx, by: By::user(caller, actor.id()), actor })
+        let names_count = app.settings.tokens.roles == TokenRoles::Roles;
+        Ok(Self { tx, by: By::user(caller, actor.id()), actor, names_count })
     }
 }
 

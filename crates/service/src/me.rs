@@ -8,6 +8,7 @@ use domain::time::Timestamp;
 use domain::user::{User, UserId};
 use store::change::What;
 pub use store::mail::Trace;
+use store::user::Credentials;
 
 use crate::audit::{self, By, EventRow, Filter};
 use crate::error::{Error, Result};
@@ -92,15 +93,25 @@ pub async fn close(app: &App, caller: &Caller, who: Identity, current: &str) -> 
     let checked = reauth::check(app, caller, who.user_id, current).await?;
     let mut turn = 0;
     loop {
-        let done = try_to_close(app, caller, &checked.user).await;
+        let done = try_to_close(app, caller, &checked).await;
         if !retry::again(&done, &mut turn).await {
             return done;
         }
     }
 }
 
-async fn try_to_close(app: &App, caller: &Caller, user: &User) -> Result<Timestamp> {
+async fn try_to_close(app: &App, caller: &Caller, checked: &Credentials) -> Result<Timestamp> {
     let (mut tx, now) = user::begin(app).await?;
+    let current = store::imported_user::lock_credentials(&mut tx, checked.user.id).await?;
+    let is_as_checked = |current: &Credentials| {
+        current.password_hash == checked.password_hash && current.user.epoch == checked.user.epoch
+    };
+    let user = &current.filter(is_as_checked).ok_or_else(Error::changed_meanwhile)?.user;
+    if user.is_superuser {
+        return Err(Error::conflict(
+            "A superuser's account is closed by another superuser, or after the role is taken.",
+        ));
+    }
     let (id, delete_at) = (user.id, now + app.settings.accounts.deletion_grace);
     let closed = store::account::close(&mut tx, id, delete_at, now).await?;
     let epoch = closed.ok_or_else(Error::changed_meanwhile)?;

@@ -54,8 +54,7 @@ async fn try_to_change(
     let is_as_checked =
         |current: &Credentials| current.password_hash == checked.password_hash && current.user.is_active();
     let current = current.filter(is_as_checked).ok_or_else(Error::changed_meanwhile)?;
-    let epoch =
-        store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(Error::changed_meanwhile)?;
+    let epoch = user::set_password_in(&mut tx, id, new, now).await?.ok_or_else(Error::changed_meanwhile)?;
     action::forget_links(&mut tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     let session = login::open_session(app, &mut tx, caller, id, epoch).await?;
     mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &current.user)).await?;

@@ -66,13 +66,28 @@ pub async fn look_up(app: &App) -> Result<usize> {
         let mut turn = 0;
         loop {
             let done = try_to_answer(app, request).await;
-            if !retry::again(&done, &mut turn).await {
-                done?;
-                break;
+            if retry::again(&done, &mut turn).await {
+                continue;
             }
+            match done {
+                Ok(()) => {}
+                Err(error) if error.is_unavailable() => return Err(error),
+                // Others wait behind it: what cannot be answered is forgotten.
+                Err(error) => {
+                    tracing::error!(event = "recovery_failed", error = %error, "a request for recovery cannot be answered; it is dropped");
+                    forget(app, request).await?;
+                }
+            }
+            break;
         }
     }
     Ok(requests.len())
+}
+
+async fn forget(app: &App, request: &RecoveryRequest) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    recovery_request::take(&mut tx, &request.id).await?;
+    Ok(tx.commit().await?)
 }
 
 async fn try_to_answer(app: &App, request: &RecoveryRequest) -> Result<()> {
@@ -144,7 +159,7 @@ async fn try_to_reset(app: &App, caller: &Caller, token: &str, new: NewPassword<
     let user = user.filter(|user| user.is_active() && user.email.as_str() == used.address);
     let user = user.ok_or_else(action::no_good_link)?;
     let id = user.id;
-    let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(action::no_good_link)?;
+    let epoch = user::set_password_in(&mut tx, id, new, now).await?.ok_or_else(action::no_good_link)?;
     action::forget_links(&mut tx, id, &Purpose::ALL).await?;
     prove(&mut tx, caller, &user, now).await?;
     mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;

@@ -166,6 +166,8 @@ async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
 /// The same in a transaction that has begun, by whoever asked for it.
 pub(crate) async fn disable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
     let now = by.at();
+    // Whoever closes or opens the account at the same time is done before this looks.
+    store::imported_user::lock_credentials(&mut tx, id).await?;
     // No link outlives it: whoever has closed the account does not open it again once it was disabled by somebody else.
     let mut links = 0;
     for purpose in Purpose::ALL {
@@ -173,6 +175,7 @@ pub(crate) async fn disable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -
     }
     let Some(epoch) = store::user::disable(&mut tx, id, now).await? else {
         if links > 0 {
+            audit::record(&mut tx, by, &Event::new(EventKind::UserDisabled).user(id))?;
             tx.commit().await?;
         }
         return Ok(false);
@@ -237,7 +240,7 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
 
 async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Result<()> {
     let (mut tx, now) = begin(app).await?;
-    let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
+    let epoch = set_password_in(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
     action::forget_links(&mut tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     let active = user.disabled_at.is_none();
@@ -246,6 +249,18 @@ async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Res
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
     Ok(())
+}
+
+/// A new password: all sessions end, and with them the account's API keys, which somebody else may have made. Answers the epoch.
+pub(crate) async fn set_password_in(
+    tx: &mut Tx,
+    id: UserId,
+    new: NewPassword<'_>,
+    now: Timestamp,
+) -> Result<Option<u32>> {
+    let epoch = store::user::set_password(tx, id, new, now).await?;
+    store::api_key::revoke_of_user(tx, id, now).await?;
+    Ok(epoch)
 }
 
 /// Deletes an account with its sessions. Its id is never issued again. Answers whether there was one.

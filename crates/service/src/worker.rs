@@ -115,9 +115,13 @@ async fn post(app: &App) {
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn post_due(app: &App) -> Result<()> {
-    while recovery::look_up(app).await? > 0 {}
-    while mail::deliver(app).await? > 0 {}
-    Ok(())
+    // In turns: however many requests come in, mails go out.
+    loop {
+        let answered = recovery::look_up(app).await?;
+        if mail::deliver(app).await? == 0 && answered == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Gives the rows of the audit trail their places, and signs its state when it is time.

@@ -25,9 +25,10 @@ const INSERT: &str = "INSERT INTO api_keys (id, user_id, name, scope, created_at
 const USE: &str = "UPDATE api_keys SET last_used_at = $2, session_id = $3 WHERE id = $1 AND revoked_at IS NULL AND expires_at > $4 AND session_id IS NOT DISTINCT FROM $5";
 const REVOKE: &str =
     "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING session_id";
+const REVOKE_OF_USER: &str = "UPDATE api_keys SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[FIND, LIST, LIST_OF_USER, INSERT, USE, REVOKE];
+pub const STATEMENTS: &[&str] = &[FIND, LIST, LIST_OF_USER, INSERT, USE, REVOKE, REVOKE_OF_USER];
 
 /// The key with this id.
 pub async fn find(tx: &mut Tx, id: &ApiKeyId) -> Result<Option<Stored>> {
@@ -83,6 +84,11 @@ pub async fn note_use(
 pub async fn revoke(tx: &mut Tx, id: &ApiKeyId, now: Timestamp) -> Result<Option<Option<SessionId>>> {
     let row = tx.query_opt(REVOKE, &[id.as_str().into(), now.micros().into()]).await?;
     row.map(|row| row.opt_blob(0)?.map(crate::session::read_id).transpose()).transpose()
+}
+
+/// Revokes all keys of an account. Their sessions are for the caller to end.
+pub async fn revoke_of_user(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    tx.execute(REVOKE_OF_USER, &[user.get().into(), now.micros().into()]).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<Stored> {

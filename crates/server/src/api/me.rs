@@ -212,15 +212,17 @@ fn mail(trace: Trace) -> ExportedMail {
     }
 }
 
+/// Where an event came from is told of the user's own doings: others' addresses are theirs.
 fn event(row: EventRow) -> ExportedEvent {
+    let is_own = (row.actor == "user" && row.actor_id.is_none()) || row.actor == "anonymous";
     ExportedEvent {
         at: time::rfc3339(row.at),
         kind: row.kind,
         result: row.result,
         actor: row.actor,
         session: row.session.map(|id| id.to_string()),
-        address: row.address,
-        user_agent: row.user_agent,
+        address: row.address.filter(|_| is_own),
+        user_agent: row.user_agent.filter(|_| is_own),
     }
 }
 

@@ -41,6 +41,7 @@ pub async fn create(app: &App, caller: &Caller, admin: &Administrator, new: &New
 async fn try_to_create(app: &App, caller: &Caller, admin: &Administrator, made: &Made) -> Result<()> {
     let mut change = Change::begin(app, caller, admin, Right::AddApiKey).await?;
     change.account(made.key.user).await?;
+    change.require_service_account(made.key.user).await?;
     change.require_scope(&made.key.scope)?;
     api_key::create_in(change.tx, &change.by, made).await
 }
@@ -62,6 +63,14 @@ async fn try_to_revoke(app: &App, caller: &Caller, admin: &Administrator, id: &A
 }
 
 impl Change<'_> {
+    /// Says no to a key for an account that somebody logs in to: other services would take its tokens for that person. Superusers may
+    /// make one, as operators may.
+    async fn require_service_account(&mut self, id: UserId) -> Result<()> {
+        let found = store::imported_user::find_credentials(&mut self.tx, id).await?;
+        let has_password = found.is_none_or(|account| !account.password_hash.starts_with('!'));
+        if has_password && !self.actor.is_superuser { Err(Error::beyond()) } else { Ok(()) }
+    }
+
     /// Says no to a key that could say more than the administrator may, should its owner come to more.
     fn require_scope(&self, scope: &Scope) -> Result<()> {
         let has = scope.held_by(&self.actor.permissions) == *scope;

@@ -16,6 +16,7 @@ use crate::audit;
 use crate::cursor::{self, Page, Wanted};
 use crate::error::{Error, Result};
 use crate::group::Membership;
+use crate::register::check_own_address;
 use crate::{App, Caller, action, retry, user};
 
 /// Which accounts are wanted: by the beginning of the name or of the address, or all.
@@ -103,7 +104,12 @@ pub async fn create(
     let mut errors = FieldErrors::default();
     let username = errors.take("username", username.and_then(|raw| Username::parse(&raw)));
     let email = errors.take("email", email.and_then(|raw| EmailAddress::parse(&raw)));
-    let (Some(username), Some(email)) = (username, email) else { return Err(Error::invalid(errors)) };
+    if let (Some(username), Some(email)) = (&username, &email) {
+        check_own_address(app, username, email, &mut errors);
+    }
+    let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
+        return Err(Error::invalid(errors));
+    };
     retry::turns(|| try_to_create(app, caller, admin, &username, &email)).await
 }
 
