@@ -16,7 +16,6 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
-
 mod header;
 mod key;
 mod public;
@@ -82,10 +81,7 @@ impl KeyRing {
     pub fn hs256(signing: &[u8], fallbacks: &[&[u8]]) -> Self {
         assert!(!signing.is_empty(), "the signing secret must not be empty");
         let fallbacks = fallbacks.iter().copied().filter(|key| !key.is_empty());
-        Self {
-            signing: Key::new_hs256(signing),
-            fallbacks: fallbacks.map(Key::new_hs256).collect(),
-        }
+        Self { signing: Key::new_hs256(signing), fallbacks: fallbacks.map(Key::new_hs256).collect() }
     }
 
     /// Signs `payload` under the header `{"alg":"HS256","typ":"JWT"}` and returns the compact form.

@@ -39,7 +39,8 @@ const PENDING_OF: &str =
     "SELECT 1 FROM audit_pending WHERE user_id = $1 OR (actor = 'user' AND actor_id = $2) LIMIT 1";
 const ERASED: &str = "DELETE FROM audit_erasures WHERE user_id = $1";
 const INSERT_CHECKPOINT: &str = "INSERT INTO audit_checkpoints (position, at, statement) VALUES ($1, $2, $3) ON CONFLICT (position) DO NOTHING";
-const CHECKPOINTS: &str = "SELECT position, at, statement FROM audit_checkpoints WHERE position > $1 ORDER BY position LIMIT $2";
+const CHECKPOINTS: &str =
+    "SELECT position, at, statement FROM audit_checkpoints WHERE position > $1 ORDER BY position LIMIT $2";
 const LAST_CHECKPOINT: &str =
     "SELECT position, at, statement FROM audit_checkpoints ORDER BY position DESC LIMIT 1";
 const PURGE_CHECKPOINTS: &str = "DELETE FROM audit_checkpoints WHERE position <= $1";
@@ -452,8 +453,7 @@ pub struct Checkpoint {
 
 /// Keeps a checkpoint, unless there is one about its position.
 pub async fn insert_checkpoint(tx: &mut Tx, checkpoint: &Checkpoint) -> Result<()> {
-    let params =
-        [checkpoint.position.into(), checkpoint.at.micros().into(), (&checkpoint.statement).into()];
+    let params = [checkpoint.position.into(), checkpoint.at.micros().into(), (&checkpoint.statement).into()];
     tx.execute(INSERT_CHECKPOINT, &params).await.map(drop)
 }
 

@@ -117,7 +117,9 @@ mod tests {
         )
     }
 
-    fn bytes(((at, kind, result, actor, actor_id, user_id), (session, texts, salt)): &Owned) -> (Vec<u8>, Vec<u8>) {
+    fn bytes(
+        ((at, kind, result, actor, actor_id, user_id), (session, texts, salt)): &Owned,
+    ) -> (Vec<u8>, Vec<u8>) {
         let [address, user_agent, request_id, detail] = texts.each_ref().map(Option::as_deref);
         let fields = Fields {
             at: *at,

@@ -1,6 +1,8 @@
 //! LA-04: the rule by which a chain is checked, on chains of any rows and any harm done to them.
 
-use domain::audit::{Fault, Fields, GENESIS, Hash, Link, State, Walk, link_bytes, open_bytes, personal_bytes};
+use domain::audit::{
+    Fault, Fields, GENESIS, Hash, Link, State, Walk, link_bytes, open_bytes, personal_bytes,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug, PartialEq)]

@@ -145,7 +145,10 @@ async fn try_start_under(
         hasher: Hasher::start(config).unwrap(),
         keys,
         index_key: IndexKey::derive(SECRET, "tests"),
-        audit_sealing: secrets.iter().map(|secret| SealingKey::derive(&Secret::new(secret.to_vec()))).collect(),
+        audit_sealing: secrets
+            .iter()
+            .map(|secret| SealingKey::derive(&Secret::new(secret.to_vec())))
+            .collect(),
         settings,
         clock: clock.clone(),
     };

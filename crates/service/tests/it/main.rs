@@ -5,6 +5,7 @@
 mod account;
 mod admin;
 mod audit;
+mod audit_attack;
 mod audit_chain;
 mod audit_walk;
 mod audit_writers;
