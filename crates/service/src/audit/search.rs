@@ -68,6 +68,7 @@ pub async fn search(app: &App, filter: &Filter, after: Option<Place>, limit: u32
 /// When the database cannot be read.
 pub async fn export(app: &App, after: i64) -> Result<Vec<EventRow>> {
     let mut tx = app.db.read().await?;
+    let after = after.max(store::audit::head(&mut tx).await?.purged_position);
     store::audit::read_after(&mut tx, after, i64::from(MOST)).await?.iter().map(read).collect()
 }
 

@@ -157,6 +157,8 @@ async fn rows_before_the_beginning_are_seen_and_not_shown() {
     let report = checked(&harness, &[]).await;
     assert_eq!(report.faults, [Fault::Leftover { position: 2 }]);
     assert!(rows(&harness).await.iter().all(|row| row.position > 9));
+    let exported = service::audit::export(&harness.app, 0).await.unwrap();
+    assert!(exported.iter().all(|row| row.position > 9) && exported.len() == 2);
 }
 
 #[tokio::test]
