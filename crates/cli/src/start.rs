@@ -169,10 +169,23 @@ pub(crate) async fn app(config: &Config, db: Db, key: Option<&Secret>, clock: Cl
         hasher: hasher.context("the threads for hashing passwords cannot be started")?,
         keys: KeyRing::hs256(key, &fallbacks),
         index_key: IndexKey::derive(index, "bookstore-auth index v1"),
+        audit_sealing: audit_sealing(config, is_shared),
         settings: settings(config, is_shared)?,
         clock,
     };
     Ok(App::start(parts).await?)
+}
+
+/// What the key of the audit trail is sealed under: the key-encryption key where there is one, since many hold the shared
+/// secret. All that there are open it, so that it lives on when they are changed or one takes the place of the other.
+fn audit_sealing(config: &Config, is_shared: bool) -> Vec<SealingKey> {
+    let keys = &config.keys;
+    if keys.encryption.is_none() && !is_shared {
+        return Vec::new();
+    }
+    let own = keys.encryption.iter().chain(&keys.encryption_fallbacks);
+    let shared = keys.signing.iter().chain(&keys.fallbacks).filter(|_| is_shared);
+    own.chain(shared).map(SealingKey::derive).collect()
 }
 
 /// Which keys sign. Without a shared secret none of its tokens is taken.

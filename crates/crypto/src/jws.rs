@@ -11,14 +11,10 @@
 //! The module `header` says which headers are taken. Our own header is recognised by comparing its encoded bytes.
 
 use std::fmt;
-use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-
-use crate::keyed::IndexKey;
-use crate::secret::Secret;
 
 mod header;
 mod key;
@@ -73,8 +69,6 @@ pub struct KeyRing {
     signing: Key,
     /// Keys of yesterday, which still check what they signed (SECRET_KEY_FALLBACKS).
     fallbacks: Vec<Key>,
-    /// Derived from the same secrets in the same order, for statements that are no tokens.
-    statements: Arc<[SigningKey]>,
 }
 
 impl KeyRing {
@@ -86,12 +80,8 @@ impl KeyRing {
     /// When `signing` is empty. The length of secrets is for the configuration to judge (KY-02); this is the last guard.
     pub fn hs256(signing: &[u8], fallbacks: &[&[u8]]) -> Self {
         assert!(!signing.is_empty(), "the signing secret must not be empty");
-        let fallbacks = || fallbacks.iter().copied().filter(|key| !key.is_empty());
-        Self {
-            signing: Key::new_hs256(signing),
-            fallbacks: fallbacks().map(Key::new_hs256).collect(),
-            statements: std::iter::once(signing).chain(fallbacks()).filter_map(statement_key).collect(),
-        }
+        let fallbacks = fallbacks.iter().copied().filter(|key| !key.is_empty());
+        Self { signing: Key::new_hs256(signing), fallbacks: fallbacks.map(Key::new_hs256).collect() }
     }
 
     /// Signs `payload` under the header `{"alg":"HS256","typ":"JWT"}` and returns the compact form.
@@ -124,21 +114,9 @@ impl KeyRing {
         BASE64URL.decode(parts.payload).map_err(|_| JwsFault::Malformed)
     }
 
-    /// Keys derived from the secrets (HKDF) that sign statements about the audit trail and nothing else: the first signs,
-    /// all check.
-    pub fn statement_keys(&self) -> &[SigningKey] {
-        &self.statements
-    }
-
     fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.signing).chain(&self.fallbacks)
     }
-}
-
-/// A secret of another use must not be tried out on tokens, nor the other way round: so it is a key of its own.
-fn statement_key(secret: &[u8]) -> Option<SigningKey> {
-    let derived = IndexKey::derive(secret, "bookstore-auth audit checkpoint v1").digest(b"key");
-    SigningKey::from_secret(Algorithm::Hs256, &Secret::new(derived.to_vec())).ok()
 }
 
 impl fmt::Debug for KeyRing {

@@ -7,9 +7,11 @@ use arc_swap::ArcSwap;
 use crypto::hasher::Hasher;
 use crypto::jws::KeyRing;
 use crypto::keyed::IndexKey;
+use crypto::seal::SealingKey;
 use domain::time::Timestamp;
 use store::{Db, Tx, meta};
 
+use crate::audit;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::feed::Feed;
@@ -29,6 +31,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// Chooses slots and dummies by name, so that nobody outside can foresee them.
     pub index_key: IndexKey,
+    /// What the key of the audit trail is sealed under: the first seals, all open. Without any, rows wait.
+    pub audit_sealing: Vec<SealingKey>,
     /// What the operator chose.
     pub settings: Settings,
     /// The time.
@@ -57,6 +61,7 @@ pub struct Inner {
     pub(crate) index_key: IndexKey,
     /// Makes the tokens of links in mails out of random seeds.
     pub(crate) link_key: IndexKey,
+    pub(crate) audit_key: audit::key::Sealed,
     pub(crate) addresses: AddressLimits,
     /// Which sessions have ended, as it is published.
     pub(crate) status: StatusLists,
@@ -122,7 +127,7 @@ impl App {
     /// # Errors
     /// When the database cannot be read or written, or a stored signing key cannot be opened.
     pub async fn start(parts: Parts) -> Result<Self> {
-        let Parts { db, hasher, keys, index_key, settings, clock } = parts;
+        let Parts { db, hasher, keys, index_key, audit_sealing, settings, clock } = parts;
         let now = clock.now();
         let memory = Memory::read_and_update(&db, &settings, now).await?;
         let schemes = load_schemes(&db).await?;
@@ -144,6 +149,7 @@ impl App {
             schemes: ArcSwap::from_pointee(schemes),
             link_key: index_key.child("links of mails"),
             index_key,
+            audit_key: audit::key::Sealed::new(audit_sealing),
             leaving: AtomicBool::new(false),
             ready_at: AtomicI64::new(i64::MIN),
             tokens_not_before: memory.tokens_not_before,

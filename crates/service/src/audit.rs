@@ -1,8 +1,8 @@
 //! The audit trail: what happened is written in the transaction of the change itself, so that neither is ever there without
 //! the other (LA-04).
 //!
-//! Rows wait in a table of their own until [`chain`] gives them their place in the chain of hashes; [`checkpoint`] signs its
-//! state, [`verify`] checks all of it.
+//! Rows wait in a table of their own until [`chain`] gives them their place in the chain of hashes; [`checkpoint`] states how
+//! far it goes, [`verify`] checks all of it. Links and statements are under a key that is not in the database in the clear.
 //!
 //! To record something new: a kind in `domain::audit::EventKind`, and in the use case, before its `commit`,
 //! `audit::record(&mut tx, &By::user(caller, id), &Event::new(kind).user(id))`.
@@ -10,6 +10,8 @@
 pub mod chain;
 pub mod checkpoint;
 mod erasure;
+pub(crate) mod key;
+mod proof;
 mod retention;
 mod search;
 pub mod verify;
@@ -110,6 +112,23 @@ pub(crate) async fn keep(app: &App, now: Timestamp) -> Result<()> {
 
 /// What the worker does every minute: erases the rows of deleted users and removes the oldest ones, in small steps.
 pub(crate) async fn tidy(app: &App, now: Timestamp) -> Result<()> {
+    tell_of_waiting(app, now).await?;
     erasure::erase(app, now).await?;
     retention::purge(app, now).await
+}
+
+/// Rows that wait for longer than they should are not proved yet, and not erased with their users.
+async fn tell_of_waiting(app: &App, now: Timestamp) -> Result<()> {
+    let mut tx = app.db.read().await?;
+    let Some(pending) = store::audit::pending(&mut tx).await? else { return Ok(()) };
+    let seconds = now.since(pending.since).as_secs();
+    if seconds > verify::PATIENCE.as_secs() {
+        tracing::error!(
+            event = "audit_waiting",
+            audit.rows = pending.rows,
+            audit.seconds = seconds,
+            "rows of the audit trail wait for their places"
+        );
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crypto::jws::{Algorithm, JwsFault, KeyRing, PublicKey, SigningKey, TokenKind, Unverified};
+use crypto::jws::{Algorithm, JwsFault, KeyRing, SigningKey, TokenKind, Unverified};
 use crypto::seal::SealingKey;
 use domain::signing_key::{Life, Purpose, signer};
 use domain::time::Timestamp;
@@ -137,41 +137,6 @@ impl Keys {
         }
         let ring = self.ring.load();
         ring.signer(purpose, now).map(|held| held.key.sign(kind, payload))
-    }
-
-    /// Signs a statement about the audit trail. Answers also the public key that checks it; empty for the shared secret.
-    /// `None` when there is no key to sign with.
-    pub(crate) fn sign_statement(&self, payload: &[u8], now: Timestamp) -> Option<(String, String)> {
-        let signed = |key: &SigningKey| {
-            let public = key.public().map(|public| public.members().to_owned());
-            (key.sign(TokenKind::AuditCheckpoint, payload), public.unwrap_or_default())
-        };
-        if self.shared_signs {
-            return self.shared.statement_keys().first().map(signed);
-        }
-        let ring = self.ring.load();
-        ring.signer(Purpose::Access, now).map(|held| signed(&held.key))
-    }
-
-    /// What a statement about the audit trail says, if one of our keys signed it; a key that is gone is told by the public part
-    /// that was kept with the statement. `None`: the key is not known here any more.
-    pub(crate) fn open_statement(&self, text: &str, kept: &str) -> Result<Option<Vec<u8>>, JwsFault> {
-        let parsed = Unverified::parse(text)?;
-        let id = parsed.key_id().ok_or(JwsFault::Header)?;
-        if parsed.kind() != Some(TokenKind::AuditCheckpoint.name()) {
-            return Err(JwsFault::Header);
-        }
-        let ring = self.ring.load();
-        if let Some(held) = ring.by_id.get(id).filter(|held| held.purpose == Purpose::Access) {
-            return parsed.payload(&held.key).map(Some);
-        }
-        if let Some(key) = self.shared.statement_keys().iter().find(|key| key.id() == id) {
-            return parsed.payload(key).map(Some);
-        }
-        match PublicKey::from_members(kept) {
-            Ok(key) if key.thumbprint() == id => parsed.payload_by_public(&key).map(Some),
-            _ => Ok(None),
-        }
     }
 
     pub(crate) fn ring(&self) -> Arc<Ring> {

@@ -166,7 +166,10 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     recovery::look_up(app).await?; // where no mail is sent any more, nobody else forgets them
     me::delete_closed(app, now).await?;
     mail::tidy(app, now, STEP).await?;
-    audit::tidy(app, now).await?;
+    if let Err(error) = audit::tidy(app, now).await {
+        // What is wrong with the trail must not keep dead sessions.
+        tracing::error!(event = "audit_untidy", error = %Chain(&error), "the audit trail cannot be tidied up; it is tried again");
+    }
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

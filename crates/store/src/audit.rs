@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use domain::audit::{Fields, GENESIS, Hash, row_bytes};
+use domain::audit::{EventKind, Fields, GENESIS, Hash, State, open_bytes, personal_bytes};
 use domain::time::Timestamp;
 use domain::user::UserId;
 
@@ -11,8 +11,11 @@ use crate::{Dialect, Error, Param, Result, Row, Tx};
 
 const RECORD: &str = "INSERT INTO audit_pending (at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 const ANY_PENDING: &str = "SELECT 1 FROM audit_pending LIMIT 1";
+const COUNT_PENDING: &str = "SELECT COUNT(*) FROM audit_pending";
+const FIRST_PENDING: &str = "SELECT at FROM audit_pending ORDER BY id LIMIT 1";
+const LEFTOVER: &str = "SELECT position FROM audit_events WHERE position <= $1 ORDER BY position LIMIT 1";
 const TAKE: &str = "DELETE FROM audit_pending WHERE id IN (SELECT id FROM audit_pending ORDER BY id LIMIT $1) RETURNING at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, id";
-const APPEND: &str = "INSERT INTO audit_events (position, at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, commitment, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+const APPEND: &str = "INSERT INTO audit_events (position, at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, personal, commitment, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 const HEAD: &str = "SELECT position, hash, purged_position, purged_hash FROM audit_head WHERE id = 1";
 const HEAD_FOR_ME: &str =
     "SELECT position, hash, purged_position, purged_hash FROM audit_head WHERE id = 1 FOR UPDATE SKIP LOCKED";
@@ -20,13 +23,11 @@ const OPEN_HEAD: &str = "INSERT INTO audit_head (id, position, hash, purged_posi
 const MOVE_END: &str =
     "UPDATE audit_head SET position = $1, hash = $2 WHERE id = 1 AND position = $3 AND hash = $4";
 const MOVE_START: &str = "UPDATE audit_head SET purged_position = $1, purged_hash = $2 WHERE id = 1";
-const WALK: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position, commitment, hash FROM audit_events WHERE position > $1 ORDER BY position LIMIT $2";
-const LATEST: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) ORDER BY at DESC, position DESC LIMIT $5";
-const LATEST_OF_KIND: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND kind = $6 ORDER BY at DESC, position DESC LIMIT $5";
-const LATEST_OF_USER: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND user_id = $6 ORDER BY at DESC, position DESC LIMIT $5";
-const LATEST_OF_BOTH: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND user_id = $6 AND kind = $7 ORDER BY at DESC, position DESC LIMIT $5";
-const OLDEST: &str =
-    "SELECT position, at, hash FROM audit_events WHERE position > $1 ORDER BY position LIMIT $2";
+const WALK: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position, personal, commitment, hash, erased_at FROM audit_events WHERE position > $1 ORDER BY position LIMIT $2";
+const LATEST: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND position > COALESCE((SELECT purged_position FROM audit_head WHERE id = 1), 0) ORDER BY at DESC, position DESC LIMIT $5";
+const LATEST_OF_KIND: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND position > COALESCE((SELECT purged_position FROM audit_head WHERE id = 1), 0) AND kind = $6 ORDER BY at DESC, position DESC LIMIT $5";
+const LATEST_OF_USER: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND position > COALESCE((SELECT purged_position FROM audit_head WHERE id = 1), 0) AND user_id = $6 ORDER BY at DESC, position DESC LIMIT $5";
+const LATEST_OF_BOTH: &str = "SELECT at, kind, result, actor, actor_id, user_id, session_id, address, user_agent, request_id, detail, salt, position FROM audit_events WHERE at >= $1 AND at < $2 AND (at, position) < ($3, $4) AND position > COALESCE((SELECT purged_position FROM audit_head WHERE id = 1), 0) AND user_id = $6 AND kind = $7 ORDER BY at DESC, position DESC LIMIT $5";
 const PURGE: &str = "DELETE FROM audit_events WHERE position > $1 AND position <= $2";
 const REQUEST_ERASURE: &str =
     "INSERT INTO audit_erasures (user_id, requested_at) VALUES ($1, $2) ON CONFLICT (user_id) DO NOTHING";
@@ -37,16 +38,20 @@ const ERASE_BY_USER: &str = "UPDATE audit_events SET salt = NULL, session_id = N
 const PENDING_OF: &str =
     "SELECT 1 FROM audit_pending WHERE user_id = $1 OR (actor = 'user' AND actor_id = $2) LIMIT 1";
 const ERASED: &str = "DELETE FROM audit_erasures WHERE user_id = $1";
-const INSERT_CHECKPOINT: &str = "INSERT INTO audit_checkpoints (position, at, statement, public_key) VALUES ($1, $2, $3, $4) ON CONFLICT (position) DO NOTHING";
-const CHECKPOINTS: &str = "SELECT position, at, statement, public_key FROM audit_checkpoints WHERE position > $1 ORDER BY position LIMIT $2";
+const INSERT_CHECKPOINT: &str = "INSERT INTO audit_checkpoints (position, at, statement) VALUES ($1, $2, $3) ON CONFLICT (position) DO NOTHING";
+const CHECKPOINTS: &str =
+    "SELECT position, at, statement FROM audit_checkpoints WHERE position > $1 ORDER BY position LIMIT $2";
 const LAST_CHECKPOINT: &str =
-    "SELECT position, at, statement, public_key FROM audit_checkpoints ORDER BY position DESC LIMIT 1";
-const PURGE_CHECKPOINTS: &str = "DELETE FROM audit_checkpoints WHERE position < $1";
+    "SELECT position, at, statement FROM audit_checkpoints ORDER BY position DESC LIMIT 1";
+const PURGE_CHECKPOINTS: &str = "DELETE FROM audit_checkpoints WHERE position <= $1";
 
 /// Every statement of this file that both engines read.
 pub const STATEMENTS: &[&str] = &[
     RECORD,
     ANY_PENDING,
+    COUNT_PENDING,
+    FIRST_PENDING,
+    LEFTOVER,
     TAKE,
     APPEND,
     HEAD,
@@ -58,7 +63,6 @@ pub const STATEMENTS: &[&str] = &[
     LATEST_OF_KIND,
     LATEST_OF_USER,
     LATEST_OF_BOTH,
-    OLDEST,
     PURGE,
     REQUEST_ERASURE,
     ERASURES,
@@ -100,6 +104,28 @@ pub fn record(tx: &mut Tx, salt: &[u8], row: &Fields<'_>) -> Result<()> {
 /// Whether any row waits for its place.
 pub async fn any_pending(tx: &mut Tx) -> Result<bool> {
     Ok(tx.query_opt(ANY_PENDING, &[]).await?.is_some())
+}
+
+/// Rows that wait for their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// How many.
+    pub rows: u64,
+    /// When the one that was written first happened.
+    pub since: Timestamp,
+}
+
+/// What waits; `None` when nothing does.
+pub async fn pending(tx: &mut Tx) -> Result<Option<Pending>> {
+    let Some(first) = tx.query_opt(FIRST_PENDING, &[]).await? else { return Ok(None) };
+    let count = tx.query_opt(COUNT_PENDING, &[]).await?;
+    let rows = count.map(|row| row.int(0)).transpose()?.unwrap_or(0).unsigned_abs();
+    Ok(Some(Pending { rows, since: Timestamp::from_micros(first.int(0)?) }))
+}
+
+/// The first row at or before a position.
+pub async fn leftover(tx: &mut Tx, position: i64) -> Result<Option<i64>> {
+    tx.query_opt(LEFTOVER, &[position.into()]).await?.map(|row| row.int(0)).transpose()
 }
 
 /// A row.
@@ -204,11 +230,22 @@ pub async fn take(tx: &mut Tx, limit: i64) -> Result<Vec<Stored>> {
     fault.map_or(Ok(rows), Err)
 }
 
+/// What proves a row in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The digest of its personal part.
+    pub personal: Hash,
+    /// The digest of that and of the rest.
+    pub commitment: Hash,
+    /// The link to the row before.
+    pub hash: Hash,
+}
+
 /// Puts a row at the end of the chain.
 ///
 /// # Errors
 /// As [`Tx::execute_later`].
-pub fn append(tx: &mut Tx, position: i64, row: &Stored, commitment: &Hash, hash: &Hash) -> Result<()> {
+pub fn append(tx: &mut Tx, position: i64, row: &Stored, proof: &Proof) -> Result<()> {
     let fields = row.fields()?;
     let params = [
         position.into(),
@@ -224,8 +261,9 @@ pub fn append(tx: &mut Tx, position: i64, row: &Stored, commitment: &Hash, hash:
         fields.request_id.into(),
         fields.detail.into(),
         row.salt()?.into(),
-        commitment.into(),
-        hash.into(),
+        (&proof.personal).into(),
+        (&proof.commitment).into(),
+        (&proof.hash).into(),
     ];
     tx.execute_later(APPEND, &params)
 }
@@ -249,16 +287,22 @@ pub struct Packed {
 pub struct PackedRow {
     /// Its position.
     pub position: i64,
-    /// Its commitment.
-    pub commitment: Hash,
-    /// Its hash.
-    pub hash: Hash,
-    /// Where its bytes are; none of an erased row.
-    pub content: Option<Range<usize>>,
-    /// Of an erased row, whose account it was about.
+    /// When it happened.
+    pub at: Timestamp,
+    /// What is stored to prove it.
+    pub proof: Proof,
+    /// Whether it is whole.
+    pub state: State,
+    /// Where the bytes of its personal part are; none without a salt.
+    pub personal: Option<Range<usize>>,
+    /// Where the bytes of the rest are, behind the digest of the personal part as it is stored.
+    pub open: Range<usize>,
+    /// Whose account it is about.
     pub user: Option<i64>,
-    /// Of an erased row, which user had acted, if another.
+    /// Which user had acted, if another.
     pub by: Option<i64>,
+    /// Whether it says that the account was deleted.
+    pub is_deletion: bool,
 }
 
 /// At most `limit` rows behind a position, in the order of the chain.
@@ -275,24 +319,30 @@ pub async fn walk(tx: &mut Tx, after: i64, limit: i64) -> Result<Packed> {
 }
 
 fn pack(row: &Seen<'_>, packed: &mut Packed) -> Result<()> {
+    let (salt, fields) = (row.opt_blob(SALT)?, fields(row)?);
+    let hash = |column: usize| hash_of(row.blob(POSITION + column)?);
+    let proof = Proof { personal: hash(1)?, commitment: hash(2)?, hash: hash(3)? };
     let start = packed.bytes.len();
-    let salt = row.opt_blob(SALT)?;
-    let (mut user, mut by) = (None, None);
-    match salt {
-        Some(salt) => row_bytes(salt, &fields(row)?, &mut packed.bytes),
-        None => {
-            user = row.opt_int(5)?;
-            let is_user = row.text(3)? == "user";
-            by = row.opt_text(4)?.filter(|_| is_user).and_then(|id| id.parse().ok());
-        }
+    if let Some(salt) = salt {
+        personal_bytes(salt, &fields, &mut packed.bytes);
     }
+    let middle = packed.bytes.len();
+    open_bytes(&proof.personal, &fields, &mut packed.bytes);
+    let state = match (salt, row.opt_int(POSITION + 4)?) {
+        (Some(_), None) => State::Whole,
+        (None, Some(_)) if !fields.has_personal() => State::Erased,
+        _ => State::Torn,
+    };
     packed.rows.push(PackedRow {
         position: row.int(POSITION)?,
-        commitment: hash_of(row.blob(POSITION + 1)?)?,
-        hash: hash_of(row.blob(POSITION + 2)?)?,
-        content: salt.map(|_| start..packed.bytes.len()),
-        user,
-        by,
+        at: Timestamp::from_micros(fields.at),
+        proof,
+        state,
+        personal: salt.map(|_| start..middle),
+        open: middle..packed.bytes.len(),
+        user: fields.user_id,
+        by: fields.actor_id.filter(|_| fields.actor == "user").and_then(|id| id.parse().ok()),
+        is_deletion: fields.kind == EventKind::UserDeleted.as_str(),
     });
     Ok(())
 }
@@ -352,25 +402,7 @@ pub async fn read_after(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<Store
     Ok(tx.query(WALK, &[after.into(), limit.into()]).await?.into_iter().map(Stored).collect())
 }
 
-/// The end of the longest run of rows behind `after`, at most `limit` of them, that are all older than `before`.
-pub async fn end_of_old(
-    tx: &mut Tx,
-    after: i64,
-    before: Timestamp,
-    limit: i64,
-) -> Result<Option<(i64, Hash)>> {
-    let rows = tx.query(OLDEST, &[after.into(), limit.into()]).await?;
-    let mut end = None;
-    for row in &rows {
-        if row.int(1)? >= before.micros() {
-            break;
-        }
-        end = Some((row.int(0)?, hash_of(row.blob(2)?)?));
-    }
-    Ok(end)
-}
-
-/// Removes the oldest rows up to a position, and what checkpoints say of earlier ones.
+/// Removes the oldest rows up to a position, and the checkpoints about them.
 pub async fn purge(tx: &mut Tx, from: &Head, position: i64, hash: &Hash) -> Result<u64> {
     let removed = tx.execute(PURGE, &[from.purged_position.into(), position.into()]).await?;
     tx.execute(PURGE_CHECKPOINTS, &[position.into()]).await?;
@@ -408,7 +440,7 @@ pub async fn erased(tx: &mut Tx, user: UserId) -> Result<()> {
     tx.execute(ERASED, &[user.get().into()]).await.map(drop)
 }
 
-/// A signed statement about the chain.
+/// A statement about the chain under the service's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The position that it is about.
@@ -417,18 +449,11 @@ pub struct Checkpoint {
     pub at: Timestamp,
     /// A compact JWS.
     pub statement: String,
-    /// The required members of the public JWK that checks it; empty for the shared secret.
-    pub public_key: String,
 }
 
 /// Keeps a checkpoint, unless there is one about its position.
 pub async fn insert_checkpoint(tx: &mut Tx, checkpoint: &Checkpoint) -> Result<()> {
-    let params = [
-        checkpoint.position.into(),
-        checkpoint.at.micros().into(),
-        (&checkpoint.statement).into(),
-        (&checkpoint.public_key).into(),
-    ];
+    let params = [checkpoint.position.into(), checkpoint.at.micros().into(), (&checkpoint.statement).into()];
     tx.execute(INSERT_CHECKPOINT, &params).await.map(drop)
 }
 
@@ -447,6 +472,5 @@ fn read_checkpoint(row: &Row) -> Result<Checkpoint> {
         position: row.int(0)?,
         at: Timestamp::from_micros(row.int(1)?),
         statement: row.text(2)?.to_owned(),
-        public_key: row.text(3)?.to_owned(),
     })
 }

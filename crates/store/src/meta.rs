@@ -30,6 +30,8 @@ pub const INSTALLATION: &str = "installation";
 pub const ROLES_VERSION: &str = "roles_version";
 /// The digest of the token that makes the first administrator, a colon, and until when it is good (microseconds).
 pub const BOOTSTRAP: &str = "bootstrap";
+/// The key of the audit trail, sealed, in hexadecimal digits.
+pub const AUDIT_KEY: &str = "audit_key";
 /// Counts the probes of whether the database takes writes.
 pub const PROBE: &str = "probe";
 

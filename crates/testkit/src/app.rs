@@ -8,6 +8,8 @@ use crypto::hasher::{Hasher, HasherConfig};
 use crypto::jws::KeyRing;
 use crypto::keyed::IndexKey;
 use crypto::password::Params;
+use crypto::seal::SealingKey;
+use crypto::secret::Secret;
 use domain::time::Timestamp;
 use http::Request;
 use http_body_util::BodyExt;
@@ -69,6 +71,7 @@ impl TestApp {
             hasher: Hasher::start(config).expect("threads"),
             keys: KeyRing::hs256(SECRET_KEY.as_bytes(), &[]),
             index_key: IndexKey::derive(SECRET_KEY.as_bytes(), "tests"),
+            audit_sealing: vec![SealingKey::derive(&Secret::new(SECRET_KEY.as_bytes().to_vec()))],
             settings,
             clock: clock.clone(),
         };

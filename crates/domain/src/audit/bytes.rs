@@ -1,14 +1,16 @@
-//! The bytes of a row, of which a commitment is the SHA-256: every field with its length before it, so that no two rows
-//! have the same bytes.
+//! The bytes of a row, in two parts: the personal ones behind a random salt, and the open ones behind which the digest of
+//! the personal part stands. Every field has its length before it, so that no two rows have the same bytes.
 
 use super::Hash;
 
 /// Bytes of salt in a row.
 pub const SALT_LENGTH: usize = 16;
 
-/// The form of what follows. A row whose form changes gets another number; the old one stays readable.
-const ROW: u8 = 1;
-/// The same of a link. It differs from that of rows.
+/// The form of what follows. A part whose form changes gets another number; the old one stays readable.
+const PERSONAL: u8 = 1;
+/// The same of the open part, which begins otherwise.
+const OPEN: u8 = 0x41;
+/// The same of a link.
 const LINK: u8 = 0x81;
 /// Stands for a field that is not there; no field is that long.
 const ABSENT: u32 = u32::MAX;
@@ -40,20 +42,36 @@ pub struct Fields<'a> {
     pub detail: Option<&'a str>,
 }
 
-/// Appends the bytes of a row.
-pub fn row_bytes(salt: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
-    out.push(ROW);
+impl Fields<'_> {
+    /// Whether anything is there that an erasure takes away.
+    #[must_use]
+    pub fn has_personal(&self) -> bool {
+        let texts = [self.address, self.user_agent, self.request_id, self.detail];
+        self.session_id.is_some() || texts.iter().any(Option::is_some)
+    }
+}
+
+/// Appends the bytes of a row's personal part: what an erasure takes away. Their SHA-256 stays, and says nothing without
+/// the salt.
+pub fn personal_bytes(salt: &[u8], fields: &Fields<'_>, out: &mut Vec<u8>) {
+    out.push(PERSONAL);
     put(out, Some(salt));
+    put(out, fields.session_id);
+    for text in [fields.address, fields.user_agent, fields.request_id, fields.detail] {
+        put(out, text.map(str::as_bytes));
+    }
+}
+
+/// Appends the bytes of which a row's commitment is the SHA-256: the digest of its personal part, and all that stays.
+pub fn open_bytes(personal: &Hash, fields: &Fields<'_>, out: &mut Vec<u8>) {
+    out.push(OPEN);
+    out.extend_from_slice(personal);
     out.extend_from_slice(&fields.at.to_be_bytes());
     for text in [fields.kind, fields.result, fields.actor] {
         put(out, Some(text.as_bytes()));
     }
     put(out, fields.actor_id.map(str::as_bytes));
     put(out, fields.user_id.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
-    put(out, fields.session_id);
-    for text in [fields.address, fields.user_agent, fields.request_id, fields.detail] {
-        put(out, text.map(str::as_bytes));
-    }
 }
 
 fn put(out: &mut Vec<u8>, field: Option<&[u8]>) {
@@ -64,7 +82,7 @@ fn put(out: &mut Vec<u8>, field: Option<&[u8]>) {
     out.extend_from_slice(field);
 }
 
-/// The bytes of which the hash of the row at `position` is the SHA-256.
+/// The bytes of which the hash of the row at `position` is the HMAC-SHA-256.
 #[must_use]
 pub fn link_bytes(previous: &Hash, position: i64, commitment: &Hash) -> [u8; 73] {
     let mut out = [0; 73];
@@ -99,7 +117,9 @@ mod tests {
         )
     }
 
-    fn bytes(((at, kind, result, actor, actor_id, user_id), (session, texts, salt)): &Owned) -> Vec<u8> {
+    fn bytes(
+        ((at, kind, result, actor, actor_id, user_id), (session, texts, salt)): &Owned,
+    ) -> (Vec<u8>, Vec<u8>) {
         let [address, user_agent, request_id, detail] = texts.each_ref().map(Option::as_deref);
         let fields = Fields {
             at: *at,
@@ -114,17 +134,21 @@ mod tests {
             request_id,
             detail,
         };
-        let mut out = Vec::new();
-        row_bytes(salt, &fields, &mut out);
-        out
+        let (mut personal, mut open) = (Vec::new(), Vec::new());
+        personal_bytes(salt, &fields, &mut personal);
+        open_bytes(&[0; 32], &fields, &mut open);
+        (personal, open)
     }
 
     proptest! {
         // LA-04
         #[test]
         fn rows_have_the_same_bytes_only_when_they_are_the_same(a in rows(), b in rows()) {
-            prop_assert_eq!(bytes(&a) == bytes(&b), a == b);
-            prop_assert!(a == b || !bytes(&a).starts_with(&bytes(&b)), "none begins with another");
+            let is_same = a == b;
+            let (a, b) = (bytes(&a), bytes(&b));
+            prop_assert_eq!(a == b, is_same);
+            prop_assert!(a.0 == b.0 || !a.0.starts_with(&b.0), "none begins with another");
+            prop_assert!(a.1 == b.1 || !a.1.starts_with(&b.1), "none begins with another");
         }
     }
 
@@ -132,17 +156,20 @@ mod tests {
     fn the_form_is_what_it_always_was() {
         let fields =
             Fields { at: 1, kind: "k", result: "r", actor: "a", user_id: Some(2), ..Fields::default() };
-        let mut out = Vec::new();
-        row_bytes(&[9], &fields, &mut out);
         let absent = [255; 4];
-        let mut expected = vec![1, 0, 0, 0, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1];
+        let mut out = Vec::new();
+        personal_bytes(&[9], &fields, &mut out);
+        assert_eq!(out, [&[1, 0, 0, 0, 1, 9][..], &[absent; 5].concat()].concat());
+        out.clear();
+        open_bytes(&[7; 32], &fields, &mut out);
+        let mut expected = [&[0x41][..], &[7; 32], &[0, 0, 0, 0, 0, 0, 0, 1]].concat();
         for letter in *b"kra" {
             expected.extend([0, 0, 0, 1, letter]);
         }
         expected.extend(absent);
         expected.extend([0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 2]);
-        expected.extend([absent; 5].concat());
         assert_eq!(out, expected);
+        assert!(!fields.has_personal() && Fields { detail: Some(""), ..fields }.has_personal());
     }
 
     #[test]

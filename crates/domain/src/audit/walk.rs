@@ -7,14 +7,25 @@ use super::{GENESIS, Hash};
 pub struct Link {
     /// Its position as it is stored.
     pub position: i64,
-    /// Its commitment as it is stored.
-    pub commitment: Hash,
     /// Its hash as it is stored.
     pub hash: Hash,
-    /// The commitment of what the row holds now; `None` when its salt and personal data have been erased.
-    pub content: Option<Hash>,
+    /// Whether what the row holds now gives the digests that are stored with it.
+    pub is_as_written: bool,
+    /// Whether its salt and personal data are there, were erased, or neither.
+    pub state: State,
     /// The hash that follows from the hash of the row before it, and from the stored position and commitment.
     pub follows: Hash,
+}
+
+/// Whether a row is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As it was written.
+    Whole,
+    /// Without its salt and personal data, as an erasure leaves it.
+    Erased,
+    /// Something between, as nothing of ours leaves it.
+    Torn,
 }
 
 /// What is wrong at a position.
@@ -56,17 +67,39 @@ pub enum Fault {
         /// The position of the checkpoint.
         expected: i64,
     },
-    /// Rows before this one were removed, and no checkpoint that can be checked covers where they ended.
+    /// Rows before this one were removed, and there is no statement of retention's under our key that this was so.
     Start {
         /// The last position that was removed.
         position: i64,
+    },
+    /// A row is where all have been removed: nothing proves it.
+    Leftover {
+        /// Where.
+        position: i64,
+    },
+    /// A row that a checkpoint covers was removed though it is not as old as `AUDIT_RETENTION` wants.
+    TooEarly {
+        /// The position of the checkpoint.
+        position: i64,
+    },
+    /// A row has been partly erased, or its content was put back.
+    Torn {
+        /// Where.
+        position: i64,
+    },
+    /// Rows have waited too long for their places: nothing proves them yet.
+    Waiting {
+        /// How many wait.
+        rows: u64,
+        /// For how long the one that was written first has waited.
+        seconds: i64,
     },
     /// A row's content was erased though its user was not deleted.
     Erased {
         /// Where.
         position: i64,
     },
-    /// A checkpoint's signature is not ours.
+    /// A stored checkpoint is not under our key.
     Forged {
         /// The position that it states.
         position: i64,
@@ -93,7 +126,15 @@ impl std::fmt::Display for Fault {
                 write!(f, "{found}: the end was cut off here; a checkpoint states position {expected}")
             }
             Self::Start { position } => {
-                write!(f, "{position}: rows up to here were removed, and no checkpoint covers that")
+                write!(f, "{position}: rows up to here were removed, and no statement of the service says so")
+            }
+            Self::Leftover { position } => write!(f, "{position}: a row where all were removed"),
+            Self::TooEarly { position } => {
+                write!(f, "{position}: removed earlier than AUDIT_RETENTION allows; a checkpoint covers it")
+            }
+            Self::Torn { position } => write!(f, "{position}: the row is neither whole nor erased"),
+            Self::Waiting { rows, seconds } => {
+                write!(f, "{rows} rows wait for their places, the first for {seconds} s")
             }
             Self::Erased { position } => {
                 write!(f, "{position}: the row was erased, but its user was not deleted")
@@ -160,12 +201,13 @@ impl Walk {
         } else if link.position < expected || link.follows != link.hash {
             faults.push(Fault::Unlinked { position: link.position });
         }
-        match &link.content {
-            Some(content) if *content != link.commitment => {
-                faults.push(Fault::Changed { position: link.position });
-            }
-            Some(_) => {}
-            None => self.tally.erased += 1,
+        if !link.is_as_written {
+            faults.push(Fault::Changed { position: link.position });
+        }
+        match link.state {
+            State::Whole => {}
+            State::Erased => self.tally.erased += 1,
+            State::Torn => faults.push(Fault::Torn { position: link.position }),
         }
         self.tally.rows += 1;
         self.position = link.position;

@@ -11,9 +11,9 @@ use crate::error::Result;
 const STEP: i64 = 200;
 /// Users at a time.
 const USERS: i64 = 100;
-/// A request that was at work when its user was deleted may still write a row so long after; no transaction lives longer
-/// than half of it.
-const STRAGGLERS: Duration = Duration::from_secs(60);
+/// A request that was at work when its user was deleted may still write a row so long after: it may have waited for a thread
+/// that hashes, for a connection and for locks.
+const STRAGGLERS: Duration = Duration::from_secs(10 * 60);
 
 /// Erases what there is to erase. A user is done when no row is left and none can come any more.
 pub(super) async fn erase(app: &App, now: Timestamp) -> Result<()> {

@@ -51,14 +51,14 @@ impl EventRow {
 /// Rows on a page at most.
 const MOST: u32 = 1_000;
 
-/// At most `limit` rows (and 1,000) that the filter takes, the latest first, behind `after`: pass the [`EventRow::place`] of a
+/// At most `limit` rows (and 1,000, and one more that tells whether there are more) that the filter takes, the latest first, behind `after`: pass the [`EventRow::place`] of a
 /// page's last row for the next page. What happened within the last second or so may not have its place yet.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn search(app: &App, filter: &Filter, after: Option<Place>, limit: u32) -> Result<Vec<EventRow>> {
     let mut tx = app.db.read().await?;
-    let rows = store::audit::latest(&mut tx, filter, after, i64::from(limit.min(MOST))).await?;
+    let rows = store::audit::latest(&mut tx, filter, after, i64::from(limit.min(MOST + 1))).await?;
     rows.iter().map(read).collect()
 }
 
@@ -68,6 +68,7 @@ pub async fn search(app: &App, filter: &Filter, after: Option<Place>, limit: u32
 /// When the database cannot be read.
 pub async fn export(app: &App, after: i64) -> Result<Vec<EventRow>> {
     let mut tx = app.db.read().await?;
+    let after = after.max(store::audit::head(&mut tx).await?.purged_position);
     store::audit::read_after(&mut tx, after, i64::from(MOST)).await?.iter().map(read).collect()
 }
 

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use domain::audit::{Fault, Link, Tally, Walk, link_bytes};
+use domain::audit::{Fault, Tally, Walk};
+use domain::time::Timestamp;
 use domain::user::UserId;
 use store::audit::{Head, Packed, PackedRow};
 use store::{Tx, meta};
 use tokio::sync::mpsc;
 
-use super::checkpoint::{Statement, hex};
+use super::checkpoint::{self, Statement, hex};
+use super::key::{Key, key};
+use super::proof;
 use crate::App;
 use crate::error::{Error, Result};
 
@@ -19,6 +23,8 @@ const PAGE: i64 = 2_000;
 const AHEAD: usize = 4;
 /// Faults that are told one by one; the others are counted.
 const TOLD: usize = 1_000;
+/// How long a row may wait for its place: the worker comes by every second, and no transaction lives for half as long.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,10 +35,14 @@ pub struct Report {
     pub begins_after: i64,
     /// The last position.
     pub position: i64,
-    /// Checkpoints that were compared and whose signatures are good.
+    /// Checkpoints that were compared.
     pub checkpoints: u64,
-    /// Those that were compared, but whose keys are not known here any more.
-    pub unchecked: u64,
+    /// Those that were given, but are about rows that were removed since: nothing is left to compare them with.
+    pub not_comparable: u64,
+    /// Rows that wait for their places.
+    pub waiting: u64,
+    /// Why rows could not be given their places now.
+    pub unchained: Option<String>,
     /// What is wrong, at most 1,000 of it.
     pub faults: Vec<Fault>,
     /// How much is wrong.
@@ -52,30 +62,42 @@ impl Report {
 /// `watch` is told after every page how many rows are done.
 ///
 /// # Errors
-/// When the database cannot be read; [`crate::Kind::Conflict`] for a given text that is no checkpoint of this installation.
+/// When the database cannot be read; [`crate::Kind::Conflict`] when the key cannot be opened, or for a given text that is no
+/// checkpoint of this installation.
 pub async fn verify(app: &App, given: &[String], watch: &mut (dyn FnMut(u64) + Send)) -> Result<Report> {
-    super::chain::chain(app).await?;
+    let unchained = super::chain::chain(app).await.err().map(|error| error.to_string());
+    let key = key(app).await?;
     let mut tx = app.db.read().await?;
     let head = store::audit::head(&mut tx).await?;
-    let mut report = Report { begins_after: head.purged_position, ..Report::default() };
-    let stated = Arc::new(stated(app, &mut tx, given, &mut report).await?);
-    check_start(&head, &stated, &mut report);
+    let mut report = Report { begins_after: head.purged_position, unchained, ..Report::default() };
+    look_beside(app, &key, &mut tx, &head, &mut report).await?;
+    let mut stated = stored(&key, &mut tx, &mut report).await?;
+    note_given(app, &key, &mut tx, given, &head, &mut stated, &mut report).await?;
     let walk = Walk::after(head.purged_position, head.purged_hash);
     let (pages, hashed) = mpsc::channel(AHEAD);
-    let checker = Checker { walk, stated: Arc::clone(&stated), report, erased_of: HashSet::new() };
+    let checker = Checker { key, walk, stated, report, erased: HashSet::new(), deleted: HashSet::new() };
     let checker = tokio::task::spawn_blocking(move || checker.run(hashed));
     read_all(&mut tx, &head, pages, watch).await?;
-    let Checker { walk, mut report, erased_of, .. } = checker.await.map_err(Error::internal)?;
-    let mut faults = Vec::new();
-    walk.end(head.position, &head.hash, &mut faults);
-    faults.into_iter().for_each(|fault| report.tell(fault));
-    if let Some((last, _)) = stated.last_key_value().filter(|(last, _)| **last > walk.position()) {
-        report.tell(Fault::CutOff { found: walk.position(), expected: *last });
+    let checker = checker.await.map_err(Error::internal)?;
+    checker.end(&head, &mut tx).await
+}
+
+/// What is not in the chain: rows before it and rows that wait; and what states where it begins.
+async fn look_beside(app: &App, key: &Key, tx: &mut Tx, head: &Head, report: &mut Report) -> Result<()> {
+    if !checkpoint::is_start_stated(key, tx, head).await? {
+        report.tell(Fault::Start { position: head.purged_position });
     }
-    require_deleted(&mut tx, erased_of, &mut report).await?;
-    report.tally = walk.tally().clone();
-    report.position = walk.position();
-    Ok(report)
+    if let Some(position) = store::audit::leftover(tx, head.purged_position).await? {
+        report.tell(Fault::Leftover { position });
+    }
+    let Some(pending) = store::audit::pending(tx).await? else { return Ok(()) };
+    report.waiting = pending.rows;
+    let waits = app.clock.now().since(pending.since);
+    if waits > PATIENCE {
+        let seconds = i64::try_from(waits.as_secs()).unwrap_or(i64::MAX);
+        report.tell(Fault::Waiting { rows: pending.rows, seconds });
+    }
+    Ok(())
 }
 
 async fn read_all(
@@ -97,16 +119,21 @@ async fn read_all(
     }
 }
 
-/// Whose rows were erased, the user that a row is about and the one who had acted; and where such a row is.
-type ErasedOf = (Option<i64>, Option<i64>, i64);
+/// The hashes that checkpoints state of positions.
+type Stated = BTreeMap<i64, HashSet<String>>;
+/// Whose rows were erased, the user that a row is about and the one who had acted.
+type ErasedOf = (Option<i64>, Option<i64>);
 
 /// The one who hashes.
 struct Checker {
+    key: Arc<Key>,
     walk: Walk,
-    stated: Arc<BTreeMap<i64, HashSet<String>>>,
+    stated: Stated,
     report: Report,
-    /// One row of each.
-    erased_of: HashSet<ErasedOf>,
+    /// Whose rows were erased, and where the first of them is.
+    erased: HashSet<(ErasedOf, i64)>,
+    /// Who was deleted, as the chain itself has it.
+    deleted: HashSet<i64>,
 }
 
 impl Checker {
@@ -114,9 +141,13 @@ impl Checker {
         let (mut faults, mut seen) = (Vec::new(), HashSet::new());
         while let Some(page) = pages.blocking_recv() {
             for row in &page.rows {
-                self.step(row, &page.bytes, &mut faults);
-                if row.content.is_none() && seen.insert((row.user, row.by)) {
-                    self.erased_of.insert((row.user, row.by, row.position));
+                proof::step(&self.key, &mut self.walk, row, &page, &mut faults);
+                self.compare(row, &mut faults);
+                if row.personal.is_none() && seen.insert((row.user, row.by)) {
+                    self.erased.insert(((row.user, row.by), row.position));
+                }
+                if row.is_deletion {
+                    self.deleted.extend(row.user);
                 }
             }
             faults.drain(..).for_each(|fault| self.report.tell(fault));
@@ -124,104 +155,93 @@ impl Checker {
         self
     }
 
-    fn step(&mut self, row: &PackedRow, bytes: &[u8], faults: &mut Vec<Fault>) {
-        let content = row.content.clone().map(|range| crypto::keyed::sha256(&bytes[range]));
-        let link = link_bytes(self.walk.hash(), row.position, &row.commitment);
-        let link = Link {
-            position: row.position,
-            commitment: row.commitment,
-            hash: row.hash,
-            content,
-            follows: crypto::keyed::sha256(&link),
-        };
-        self.walk.step(&link, faults);
+    fn compare(&self, row: &PackedRow, faults: &mut Vec<Fault>) {
         let stated = self.stated.get(&row.position);
-        if stated.is_some_and(|hashes| hashes.iter().any(|hash| *hash != hex(&row.hash))) {
+        if stated.is_some_and(|hashes| hashes.iter().any(|hash| *hash != hex(&row.proof.hash))) {
             faults.push(Fault::Checkpoint { position: row.position });
+        }
+    }
+
+    async fn end(mut self, head: &Head, tx: &mut Tx) -> Result<Report> {
+        let (mut faults, found) = (Vec::new(), self.walk.position());
+        self.walk.end(head.position, &head.hash, &mut faults);
+        if let Some((last, _)) = self.stated.last_key_value().filter(|(last, _)| **last > found) {
+            faults.push(Fault::CutOff { found, expected: *last });
+        }
+        faults.into_iter().for_each(|fault| self.report.tell(fault));
+        for ((user, by), position) in std::mem::take(&mut self.erased) {
+            if !self.is_deleted(tx, user).await? && !self.is_deleted(tx, by).await? {
+                self.report.tell(Fault::Erased { position });
+            }
+        }
+        self.report.tally = self.walk.tally().clone();
+        self.report.position = found;
+        Ok(self.report)
+    }
+
+    /// A row may be erased only because a user of it was deleted: otherwise erasing would be a way to change rows. The table
+    /// of deleted users is not believed alone: the deletion has a row of its own, behind all that the user did.
+    async fn is_deleted(&self, tx: &mut Tx, id: Option<i64>) -> Result<bool> {
+        let Some(id) = id.filter(|id| self.deleted.contains(id)) else { return Ok(false) };
+        Ok(store::user::is_deleted(tx, UserId::new(id)).await?)
+    }
+}
+
+/// What the stored checkpoints state.
+async fn stored(key: &Key, tx: &mut Tx, report: &mut Report) -> Result<Stated> {
+    let (mut stated, mut after) = (Stated::new(), i64::MIN);
+    loop {
+        let page = store::audit::checkpoints(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(stated) };
+        after = last.position;
+        for stored in &page {
+            let read = checkpoint::read(key, &stored.statement);
+            match read.filter(|statement| statement.position == stored.position) {
+                Some(statement) => note(statement, &mut stated, report),
+                None => report.tell(Fault::Forged { position: stored.position }),
+            }
         }
     }
 }
 
-/// A row may be erased only because a user of it was deleted: otherwise erasing would be a way to change rows.
-async fn require_deleted(tx: &mut Tx, erased: HashSet<ErasedOf>, report: &mut Report) -> Result<()> {
-    for (user, by, position) in erased {
-        let mut is_deleted = false;
-        for id in user.into_iter().chain(by) {
-            is_deleted |= store::user::is_deleted(tx, UserId::new(id)).await?;
+/// Adds what the given checkpoints state, or how it fits to where the chain begins.
+async fn note_given(
+    app: &App,
+    key: &Key,
+    tx: &mut Tx,
+    given: &[String],
+    head: &Head,
+    stated: &mut Stated,
+    report: &mut Report,
+) -> Result<()> {
+    let installation = meta::get(tx, meta::INSTALLATION).await?;
+    let kept_from = app.settings.audit.retention.map(|retention| app.clock.now() - retention);
+    for text in given {
+        let statement = checkpoint::read(key, text)
+            .ok_or_else(|| Error::conflict("A checkpoint that was given has no signature of ours."))?;
+        if installation.as_ref().is_some_and(|name| *name != statement.installation) {
+            return Err(Error::conflict("A checkpoint that was given is of another installation."));
         }
-        if !is_deleted {
-            report.tell(Fault::Erased { position });
+        let position = statement.position;
+        if position > head.purged_position {
+            note(statement, stated, report);
+            continue;
+        }
+        if kept_from.is_none_or(|from| Timestamp::from_micros(statement.row_at) >= from) {
+            report.tell(Fault::TooEarly { position });
+        }
+        if position < head.purged_position {
+            report.not_comparable += 1;
+        } else if statement.hash == hex(&head.purged_hash) {
+            report.checkpoints += 1;
+        } else {
+            report.tell(Fault::Checkpoint { position });
         }
     }
     Ok(())
 }
 
-/// Where the rest begins must be stated by a checkpoint.
-fn check_start(head: &Head, stated: &BTreeMap<i64, HashSet<String>>, report: &mut Report) {
-    if head.purged_position == 0 {
-        return;
-    }
-    let hashes = stated.get(&head.purged_position);
-    if hashes.is_none_or(|hashes| hashes.iter().any(|hash| *hash != hex(&head.purged_hash))) {
-        report.tell(Fault::Start { position: head.purged_position });
-    }
-}
-
-/// What all checkpoints state: the hashes of positions.
-async fn stated(
-    app: &App,
-    tx: &mut Tx,
-    given: &[String],
-    report: &mut Report,
-) -> Result<BTreeMap<i64, HashSet<String>>> {
-    let installation = meta::get(tx, meta::INSTALLATION).await?;
-    let (mut stated, mut keys) = (BTreeMap::new(), BTreeMap::new());
-    let mut after = -1;
-    loop {
-        let page = store::audit::checkpoints(tx, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        for stored in &page {
-            let opened = open(app, &stored.statement, &stored.public_key);
-            match opened.filter(|(statement, _)| statement.position == stored.position) {
-                Some((statement, is_checked)) => note(statement, is_checked, &mut stated, report),
-                None => report.tell(Fault::Forged { position: stored.position }),
-            }
-            _ = keys.insert(crypto::jws::thumbprint(&stored.public_key), stored.public_key.clone());
-        }
-    }
-    for text in given {
-        let kept = key_of(text).and_then(|id| keys.get(&id)).map_or("", String::as_str);
-        let (statement, is_checked) = open(app, text, kept)
-            .ok_or_else(|| Error::conflict("A checkpoint that was given has no signature of ours."))?;
-        if installation.as_ref().is_some_and(|name| *name != statement.installation) {
-            return Err(Error::conflict("A checkpoint that was given is of another installation."));
-        }
-        if statement.position > report.begins_after {
-            note(statement, is_checked, &mut stated, report);
-        }
-    }
-    Ok(stated)
-}
-
-fn note(
-    statement: Statement,
-    is_checked: bool,
-    stated: &mut BTreeMap<i64, HashSet<String>>,
-    report: &mut Report,
-) {
-    *(if is_checked { &mut report.checkpoints } else { &mut report.unchecked }) += 1;
+fn note(statement: Statement, stated: &mut Stated, report: &mut Report) {
+    report.checkpoints += 1;
     stated.entry(statement.position).or_default().insert(statement.hash);
-}
-
-fn key_of(text: &str) -> Option<String> {
-    crypto::jws::Unverified::parse(text).ok()?.key_id().map(str::to_owned)
-}
-
-/// What a checkpoint states, and whether its signature could be checked. `None` when it is not ours.
-fn open(app: &App, text: &str, kept: &str) -> Option<(Statement, bool)> {
-    let checked = app.keys.open_statement(text, kept).ok()?;
-    let is_checked = checked.is_some();
-    let payload = checked.or_else(|| crypto::jws::Unverified::parse(text).ok()?.unchecked_payload().ok())?;
-    Some((serde_json::from_slice(&payload).ok()?, is_checked))
 }

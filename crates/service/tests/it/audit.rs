@@ -125,6 +125,66 @@ async fn without_its_row_no_change_is_made() {
 }
 
 #[tokio::test]
+async fn a_row_that_the_database_refuses_takes_its_change_with_it() {
+    // LA-04: unlike a table that is gone this comes to light when the statement runs, on PostgreSQL behind the COMMIT.
+    let harness = Harness::new().await;
+    let ann = harness.register("ann").await;
+    let pair = harness.login("ann").await;
+    let other = harness.login("ann").await;
+    logout::logout(&harness.app, &harness.caller(), &other.access).await.unwrap();
+    harness.try_login("ann", "wrong").await.map(drop).unwrap_err();
+    user::disable(&harness.app, ann.id).await.unwrap();
+    user::enable(&harness.app, ann.id).await.unwrap();
+    harness.refresh(&pair.refresh).await.map(drop).unwrap_err();
+    let pair = harness.login("ann").await;
+    let before = rows(&harness).await.len();
+    refuse_inserts(&harness, "audit_pending").await;
+    let failed = [
+        harness.try_register("bob", PASSWORD).await.map(drop),
+        harness.try_login("ann", PASSWORD).await.map(drop),
+        harness.try_login("ann", "wrong").await.map(drop),
+        logout::logout(&harness.app, &harness.caller(), &pair.access).await.map(drop),
+        user::disable(&harness.app, ann.id).await.map(drop),
+    ];
+    for (number, result) in failed.into_iter().enumerate() {
+        assert!(matches!(result.unwrap_err().kind, Kind::Internal | Kind::Unavailable { .. }), "{number}");
+    }
+    take_inserts(&harness, "audit_pending").await;
+    service::feed::poll(&harness.app).await.unwrap();
+    harness.verify(&pair.access).await.unwrap();
+    harness.refresh(&pair.refresh).await.unwrap();
+    assert!(user::find(&harness.app, "bob").await.is_err());
+    assert_eq!(rows(&harness).await.len(), before);
+}
+
+/// Makes the database refuse rows of a table when they are written, not before.
+pub(crate) async fn refuse_inserts(harness: &Harness, table: &str) {
+    let statements = if harness.place.is_postgres() {
+        vec![
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'".to_owned(),
+            format!("CREATE TRIGGER refuses BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"),
+        ]
+    } else {
+        vec![format!("CREATE TRIGGER refuses BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END")]
+    };
+    run_all(harness, statements).await;
+}
+
+/// Takes that back.
+async fn take_inserts(harness: &Harness, table: &str) {
+    let of = if harness.place.is_postgres() { format!(" ON {table}") } else { String::new() };
+    run_all(harness, vec![format!("DROP TRIGGER refuses{of}")]).await;
+}
+
+async fn run_all(harness: &Harness, statements: Vec<String>) {
+    let mut tx = harness.app.db.begin().await.unwrap();
+    for sql in statements {
+        tx.execute(sql.leak(), &[]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_search_goes_through_everything_page_by_page() {
     let harness = Harness::new().await;
     let (ann, bob) = (harness.register("ann").await, harness.register("bob").await);

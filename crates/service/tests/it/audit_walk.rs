@@ -1,6 +1,8 @@
 //! LA-04: the rule by which a chain is checked, on chains of any rows and any harm done to them.
 
-use domain::audit::{Fault, Fields, GENESIS, Hash, Link, Walk, link_bytes, row_bytes};
+use domain::audit::{
+    Fault, Fields, GENESIS, Hash, Link, State, Walk, link_bytes, open_bytes, personal_bytes,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +34,10 @@ fn content(row: &Row) -> Hash {
         detail: Some(detail),
     };
     let mut bytes = Vec::new();
-    row_bytes(&row.salt, &fields, &mut bytes);
+    personal_bytes(&row.salt, &fields, &mut bytes);
+    let personal = crypto::keyed::sha256(&bytes);
+    bytes.clear();
+    open_bytes(&personal, &fields, &mut bytes);
     crypto::keyed::sha256(&bytes)
 }
 
@@ -52,8 +57,9 @@ fn faults(rows: &[Row], head: &Row) -> Vec<Fault> {
     let (mut walk, mut faults) = (Walk::default(), Vec::new());
     for row in rows {
         let follows = crypto::keyed::sha256(&link_bytes(walk.hash(), row.position, &row.commitment));
-        let (position, commitment, hash) = (row.position, row.commitment, row.hash);
-        let link = Link { position, commitment, hash, content: Some(content(row)), follows };
+        let is_as_written = content(row) == row.commitment;
+        let link =
+            Link { position: row.position, hash: row.hash, is_as_written, state: State::Whole, follows };
         walk.step(&link, &mut faults);
     }
     walk.end(head.position, &head.hash, &mut faults);

@@ -7,6 +7,8 @@ use crypto::hasher::{Hasher, HasherConfig};
 use crypto::jws::KeyRing;
 use crypto::keyed::IndexKey;
 use crypto::password::Params;
+use crypto::seal::SealingKey;
+use crypto::secret::Secret;
 use domain::time::Timestamp;
 use domain::user::User;
 use mail::transport::Outbox;
@@ -73,6 +75,14 @@ impl Harness {
     async fn restart_on(self, settings: Settings, keys: KeyRing) -> Self {
         self.app.db.close().await;
         let app = start(&self.place, &self.clock, settings, keys).await;
+        Self { app, ..self }
+    }
+
+    /// The same, with the key of the audit trail under the first of these secrets.
+    pub(crate) async fn restart_under(self, secrets: &[&[u8]]) -> Self {
+        self.app.db.close().await;
+        let keys = KeyRing::hs256(SECRET, &[]);
+        let app = try_start_under(&self.place, &self.clock, settings(), keys, secrets).await.unwrap();
         Self { app, ..self }
     }
 
@@ -170,6 +180,16 @@ async fn start(place: &Place, clock: &Clock, settings: Settings, keys: KeyRing) 
 }
 
 async fn try_start(place: &Place, clock: &Clock, settings: Settings, keys: KeyRing) -> Result<App, Error> {
+    try_start_under(place, clock, settings, keys, &[SECRET]).await
+}
+
+async fn try_start_under(
+    place: &Place,
+    clock: &Clock,
+    settings: Settings,
+    keys: KeyRing,
+    secrets: &[&[u8]],
+) -> Result<App, Error> {
     let db = place.open().await;
     store::migrate::migrate(&db, store::migrate::Mode::Auto, clock.now()).await.unwrap();
     let config =
@@ -179,6 +199,10 @@ async fn try_start(place: &Place, clock: &Clock, settings: Settings, keys: KeyRi
         hasher: Hasher::start(config).unwrap(),
         keys,
         index_key: IndexKey::derive(SECRET, "tests"),
+        audit_sealing: secrets
+            .iter()
+            .map(|secret| SealingKey::derive(&Secret::new(secret.to_vec())))
+            .collect(),
         settings,
         clock: clock.clone(),
     };

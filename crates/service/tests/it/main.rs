@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod api_key;
 mod audit;
+mod audit_attack;
 mod audit_chain;
 mod audit_walk;
 mod audit_writers;

@@ -33,8 +33,9 @@ CREATE TABLE audit_events (
     request_id TEXT,
     detail     TEXT,                                   -- a JSON object
     salt       BYTEA,
-    commitment BYTEA NOT NULL,                         -- SHA-256 of the salt and all fields above but position
-    hash       BYTEA NOT NULL,                         -- SHA-256 of the hash before, the position and the commitment
+    personal   BYTEA NOT NULL,                         -- SHA-256 of the salt and session_id to detail; survives an erasure
+    commitment BYTEA NOT NULL,                         -- SHA-256 of that and of at to user_id
+    hash       BYTEA NOT NULL,                         -- HMAC of the hash before, the position and the commitment
     erased_at  BIGINT
 );
 CREATE INDEX audit_events_at ON audit_events (at, position);
@@ -55,8 +56,7 @@ CREATE TABLE audit_head (
 CREATE TABLE audit_checkpoints (
     position   BIGINT PRIMARY KEY NOT NULL,
     at         BIGINT NOT NULL,
-    statement  TEXT NOT NULL,                          -- a compact JWS
-    public_key TEXT NOT NULL                           -- the JWK that checks it; empty for the shared secret
+    statement  TEXT NOT NULL                           -- a compact JWS
 );
 
 -- Deleted users whose rows are still to be erased.

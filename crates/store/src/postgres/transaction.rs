@@ -1,11 +1,14 @@
 //! A transaction on a connection of the pool.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
-use futures_util::future::{FutureExt, join, join_all};
+use futures_util::future::{BoxFuture, FutureExt, MaybeDone, join, join_all, maybe_done};
 use futures_util::stream::TryStreamExt;
 use tokio::time::{Instant, timeout};
 
@@ -316,27 +319,39 @@ impl Ahead {
     }
 }
 
-/// Runs something right behind what goes before it, in one round trip. `join` polls in order, and the first poll of each
-/// sends it. When one fails, so does all that follows it; what failed first is what is answered.
+/// Runs something right behind what goes before it, in one round trip. The first poll of each sends it, so all are polled
+/// once, in order, and then `work`: not if one has failed before it was sent, since the server would not know of it and
+/// `work` may be COMMIT. When the server refuses one, so it does all that follows; what failed first is what is answered.
 async fn behind<T>(
     client: &ClientWrapper,
     ahead: &Prepared,
     work: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
 ) -> std::result::Result<T, tokio_postgres::Error> {
-    let begin = async {
-        match ahead.begin {
-            Some(begin) => client.batch_execute(begin).await,
-            None => Ok(()),
-        }
-    };
-    let later = ahead.later.iter().map(|(statement, params)| async move {
-        let params: Vec<Param<'_>> = params.iter().map(Value::as_param).collect();
-        client.execute_raw(statement, params.iter().map(Bound)).await
+    let begin = ahead.begin.map(|begin| client.batch_execute(begin).boxed());
+    let later = ahead.later.iter().map(|(statement, params)| {
+        let send = async move {
+            let params: Vec<Param<'_>> = params.iter().map(Value::as_param).collect();
+            client.execute_raw(statement, params.iter().map(Bound)).await.map(drop)
+        };
+        send.boxed()
     });
-    let (begun, (sent, done)) = join(begin, join(join_all(later), work)).await;
-    begun?;
-    sent.into_iter().collect::<std::result::Result<Vec<u64>, _>>()?;
+    let mut sent: Vec<MaybeDone<BoxFuture<'_, _>>> = begin.into_iter().chain(later).map(maybe_done).collect();
+    poll_fn(|cx| Poll::Ready(sent.iter_mut().try_for_each(|one| first_poll(one, cx)))).await?;
+    let (_, done) = join(join_all(&mut sent), work).await;
+    sent.iter_mut().filter_map(|one| Pin::new(one).take_output()).collect::<std::result::Result<(), _>>()?;
     done
+}
+
+/// Polls something once. Its output stays with it, unless it has failed.
+fn first_poll<E>(
+    one: &mut MaybeDone<BoxFuture<'_, std::result::Result<(), E>>>,
+    cx: &mut Context<'_>,
+) -> std::result::Result<(), E> {
+    _ = one.poll_unpin(cx);
+    match one {
+        MaybeDone::Done(Err(_)) => Pin::new(one).take_output().unwrap_or(Ok(())),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for an answer of the server, but not for ever.

@@ -216,3 +216,36 @@ async fn many_writers_leave_what_the_model_says() {
     assert_eq!(stats.rollbacks, model.taken_back.len() as u64);
     assert!(scratch.place.is_postgres() || stats.groups < stats.commits, "{stats:?}");
 }
+
+#[tokio::test]
+async fn many_statements_go_with_the_commit_or_none() {
+    // LA-04: more than a combinator of futures polls at once.
+    let scratch = any().await;
+    let mut tx = scratch.db.begin().await.unwrap();
+    for id in 1..=100_i64 {
+        tx.execute_later(INSERT, &[id.into(), 0_i64.into()]).unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(ids(&scratch.db).await, (1..=100).collect::<Vec<_>>());
+    for bad in [1, 20, 60] {
+        // The server refuses one: its number is there already.
+        let mut tx = scratch.db.begin().await.unwrap();
+        for id in 201..=260_i64 {
+            let id = if id == 200 + bad { 1 } else { id };
+            _ = tx.execute_later(INSERT, &[id.into(), 0_i64.into()]);
+        }
+        tx.commit().await.unwrap_err();
+        assert_eq!(ids(&scratch.db).await.len(), 100);
+        if !scratch.place.is_postgres() {
+            continue; // SQLite stores what does not fit
+        }
+        // The driver refuses one, so that the server never hears of it.
+        let mut tx = scratch.db.begin().await.unwrap();
+        for id in 201..=260_i64 {
+            let part = if id == 200 + bad { "no number".into() } else { 0_i64.into() };
+            tx.execute_later(INSERT, &[id.into(), part]).unwrap();
+        }
+        tx.commit().await.unwrap_err();
+        assert_eq!(ids(&scratch.db).await.len(), 100);
+    }
+}
