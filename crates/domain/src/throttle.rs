@@ -1,4 +1,4 @@
-//! Growing delays after failed logins (LG-03..LG-08): pure rules; where the counts are kept is the service's business.
+//! Growing delays after failed logins, rates of networks, and storms (LG-03..LG-08): pure rules; where the counts are kept is the service's business.
 //!
 //! An attempt is reserved before the password is looked at and counts as failed until told otherwise, so attempts made
 //! at the same moment cannot pass together, and a crash forgets nothing (LG-04, LG-05).
@@ -9,9 +9,13 @@ use crate::time::Timestamp;
 
 mod log;
 mod network;
+mod rate;
+mod storm;
 
 pub use log::FailureLog;
 pub use network::Network;
+pub use rate::Rate;
+pub use storm::{COUNTED_FOR, Logins, Storm};
 
 /// Failures after which delays begin: `free` cost nothing, then `FIRST_DELAY`, doubling up to `longest`.
 #[derive(Copy, Clone, Debug)]

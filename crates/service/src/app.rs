@@ -17,7 +17,7 @@ use crate::keyring::Keys;
 use crate::names::Names;
 use crate::settings::Settings;
 use crate::status_list::{self, StatusLists};
-use crate::throttle::AddressLimits;
+use crate::throttle::{AddressLimits, sharing};
 
 /// What a service is made of.
 pub struct Parts {
@@ -139,6 +139,7 @@ impl App {
             legacy_until,
         }));
         status_list::start(&app).await?;
+        sharing::hear(&app, now).await?;
         Ok(app)
     }
 }

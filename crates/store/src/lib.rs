@@ -4,8 +4,8 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`audit`], [`user`], [`session`], [`change`], [`imported_user`], [`meta`], [`signing_key`], [`status_list`], [`unknown_name`]: its statements and the functions
-//!   that run them;
+//! * one file a noun: [`audit`], [`user`], [`session`], [`change`], [`imported_user`], [`login_count`], [`meta`], [`network_rate`], [`signing_key`],
+//!   [`status_list`], [`unknown_name`]: its statements and the functions that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
 //! * [`migrate`]: the schema; [`backup`]: copies of the database, and the way back; [`mod@copy`]: the move to a server.
@@ -23,8 +23,10 @@ pub mod copy;
 mod db;
 mod error;
 pub mod imported_user;
+pub mod login_count;
 pub mod meta;
 pub mod migrate;
+pub mod network_rate;
 mod param;
 mod postgres;
 pub mod session;

@@ -49,6 +49,7 @@ macro_rules! migrations {
             Migration::added(3, "signing_keys", text!($engine, "0003_signing_keys")),
             Migration::added(4, "status_lists", text!($engine, "0004_status_lists")),
             Migration::added(5, "audit", text!($engine, "0005_audit")),
+            Migration::added(11, "throttle", text!($engine, "0011_throttle")),
         ]
     };
 }

@@ -20,6 +20,7 @@ mod pooler;
 mod refresh;
 mod register;
 mod session;
+mod sharing;
 mod status_list;
 mod throttle;
 mod tokens;
