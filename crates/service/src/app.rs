@@ -17,7 +17,7 @@ use crate::keyring::Keys;
 use crate::names::Names;
 use crate::settings::Settings;
 use crate::status_list::{self, StatusLists};
-use crate::throttle::{AddressLimits, sharing};
+use crate::throttle::{AddressLimits, StormWatch, sharing};
 
 /// What a service is made of.
 pub struct Parts {
@@ -56,6 +56,7 @@ pub struct Inner {
     pub(crate) keys: Keys,
     pub(crate) index_key: IndexKey,
     pub(crate) addresses: AddressLimits,
+    pub(crate) storms: StormWatch,
     /// Which sessions have ended, as it is published.
     pub(crate) status: StatusLists,
     /// Names of users who come through a proxy.
@@ -81,6 +82,8 @@ pub struct Counters {
     pub failed_logins: AtomicU64,
     /// Logins and registrations that were throttled.
     pub throttled: AtomicU64,
+    /// Storms of failed logins whose beginning this replica was the first to see.
+    pub login_storms: AtomicU64,
     /// Accounts registered.
     pub registrations: AtomicU64,
     /// Refreshes that rotated a session.
@@ -106,6 +109,14 @@ impl Deref for App {
 /// Tokens of the replaced service lived seven days; after that from the first start there are none.
 const LEGACY_PERIOD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+impl Inner {
+    /// Whether a storm of failed logins rages.
+    #[must_use]
+    pub fn in_login_storm(&self) -> bool {
+        self.storms.is_raging()
+    }
+}
+
 impl App {
     /// Reads what the installation remembers and the feed of changes, and is ready to answer.
     ///
@@ -129,6 +140,7 @@ impl App {
             counters: Counters::default(),
             keys,
             addresses: AddressLimits::default(),
+            storms: StormWatch::default(),
             names,
             status: StatusLists::default(),
             schemes: ArcSwap::from_pointee(schemes),

@@ -162,8 +162,10 @@ async fn try_to_finish(
         }
         current.password_hash.clone_from(hash);
     }
-    let log = cleared_log(&current, caller);
-    if !store::user::record_login(&mut tx, &current, &log, caller.now).await? {
+    let before = current.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
+    let mut log = before.clone();
+    log.succeeded(Network::of(caller.address), caller.now);
+    if !store::user::record_login(&mut tx, &current, &log.encode(), caller.now).await? {
         current.password_hash.clone_from(&checked.password_hash);
         return Ok(Finished::Changed(Some(current)));
     }
@@ -175,13 +177,8 @@ async fn try_to_finish(
     audit::record(&mut tx, &By::user(caller, id), &event)?;
     tx.commit().await?;
     throttle::give_back(app, caller, AddressLimit::Login);
+    throttle::give_back_stranger(app, caller, &before);
     app.counters.logins.fetch_add(1, Relaxed);
     tracing::info!(event = "logged_in", user.id = %id, session.id = %session_id, request.id = caller.request_id, "logged in");
     Ok(Finished::Given(token::mint_pair(app, &session, caller.now)?))
-}
-
-fn cleared_log(current: &Credentials, caller: &Caller) -> Vec<u8> {
-    let mut log = current.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
-    log.succeeded(Network::of(caller.address), caller.now);
-    log.encode()
 }

@@ -6,8 +6,10 @@
 
 mod rates;
 pub(crate) mod sharing;
+pub(crate) mod storm;
 
 pub(crate) use rates::AddressLimits;
+pub(crate) use storm::StormWatch;
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -28,17 +30,21 @@ pub(crate) enum AddressLimit {
     Login = 0,
     /// Registrations.
     Registration = 1,
+    /// Failed logins to names whose owners have not logged in from there lately. Always counted; it limits only while a storm
+    /// rages.
+    Stranger = 2,
 }
 
 impl AddressLimit {
     /// All of them. Each is stored by its number: never change one.
-    const ALL: [Self; 2] = [Self::Login, Self::Registration];
+    const ALL: [Self; 3] = [Self::Login, Self::Registration, Self::Stranger];
 
     /// So many at once, and then one in each interval.
     const fn rate(self) -> Rate {
         match self {
             Self::Login => Rate::new(100, Duration::from_secs(6)),
             Self::Registration => Rate::new(100, Duration::from_secs(30)),
+            Self::Stranger => Rate::new(5, Duration::from_secs(60)),
         }
     }
 }
@@ -62,6 +68,23 @@ pub(crate) fn give_back(app: &App, caller: &Caller, limit: AddressLimit) {
     if app.settings.throttle {
         app.addresses.give_back(limit, source(app, caller), caller.now);
     }
+}
+
+/// The same for a network that an account with this log did not know at the time.
+pub(crate) fn give_back_stranger(app: &App, caller: &Caller, before: &FailureLog) {
+    if !before.knows(Network::of(caller.address), caller.now) {
+        give_back(app, caller, AddressLimit::Stranger);
+    }
+}
+
+/// Counts an attempt from a network that the account does not know; while a storm rages such networks get little. It is the same
+/// for names that nobody has: no network is known to them.
+fn admit_stranger(app: &App, caller: &Caller) -> Result<()> {
+    if app.storms.is_raging() {
+        return admit(app, caller, AddressLimit::Stranger);
+    }
+    app.addresses.charge(AddressLimit::Stranger, source(app, caller), caller.now);
+    Ok(())
 }
 
 fn refuse(app: &App, address: IpAddr, wait: Duration) -> Error {
@@ -105,11 +128,18 @@ async fn try_to_reserve(
         let found = locked(&mut tx, name, key).await?;
         let old = read_log(app, &mut tx, found.as_ref(), key).await?;
         let mut log = old.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
-        log.reserve(Network::of(caller.address), caller.now)
-            .map_err(|wait| refuse(app, caller.address, wait))?;
+        let network = Network::of(caller.address);
+        let is_stranger = !log.knows(network, caller.now);
+        log.reserve(network, caller.now).map_err(|wait| refuse(app, caller.address, wait))?;
+        if is_stranger {
+            admit_stranger(app, caller)?;
+        }
         if write_log(app, &mut tx, found.as_ref(), key, old.as_deref(), &log).await? {
             tx.commit().await?;
             return Ok(found);
+        }
+        if is_stranger {
+            give_back(app, caller, AddressLimit::Stranger);
         }
     }
     Err(Error::unavailable(Duration::from_secs(1), "Too many attempts at once on one account."))
@@ -121,11 +151,14 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey
     if !app.settings.throttle {
         return Ok(());
     }
-    for _ in 0..TURNS {
+    for turn in 0..TURNS {
         let mut tx = app.db.begin().await?;
         let found = locked(&mut tx, name, key).await?;
         let Some(old) = read_log(app, &mut tx, found.as_ref(), key).await? else { return Ok(()) };
         let mut log = FailureLog::decode(&old);
+        if turn == 0 {
+            give_back_stranger(app, caller, &log);
+        }
         log.cancelled(Network::of(caller.address), caller.now);
         if write_log(app, &mut tx, found.as_ref(), key, Some(&old), &log).await? {
             tx.commit().await?;

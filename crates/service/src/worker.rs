@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
-use crate::throttle::sharing;
+use crate::throttle::{sharing, storm};
 use crate::{App, audit, feed};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
@@ -108,7 +108,7 @@ async fn keep_audit(app: &App) {
     }
 }
 
-/// Keeps rates alike on all replicas. While the database is away each goes on with its own, and tells the rest when it is back.
+/// Keeps rates alike on all replicas, and looks for storms. While the database is away each goes on with its own, and tells the rest when it is back.
 async fn share(app: &App) {
     if !app.settings.throttle {
         return;
@@ -126,13 +126,14 @@ async fn share(app: &App) {
     }
 }
 
-/// Tells the other replicas what networks did here, and hears what they did elsewhere.
+/// Tells the other replicas what networks did here, hears what they did elsewhere, and judges whether logins fail in a storm.
 ///
 /// # Errors
 /// When the database cannot be read or written; what was not told is told the next time.
 pub async fn share_once(app: &App, now: Timestamp) -> Result<()> {
     sharing::tell(app, now).await?;
-    sharing::hear(app, now).await
+    sharing::hear(app, now).await?;
+    storm::look(app, now).await
 }
 
 async fn tidy(app: &App) {
@@ -158,6 +159,7 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     crate::status_list::tidy(app, now).await?;
     audit::tidy(app, now).await?;
     sharing::tidy(app, now).await?;
+    storm::tidy(app, now).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

@@ -26,6 +26,8 @@ pub const COPIED_FROM: &str = "copied_from";
 pub const MOVED_TO: &str = "moved_to";
 /// Names the installation in what it signs about itself; random, kept through copies and restores.
 pub const INSTALLATION: &str = "installation";
+/// Since when a storm of failed logins rages; microseconds. There is no such value while there is none.
+pub const LOGIN_STORM: &str = "login_storm";
 /// Counts the probes of whether the database takes writes.
 pub const PROBE: &str = "probe";
 
@@ -52,9 +54,14 @@ pub async fn set(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
     tx.execute(SET, &[key.into(), value.into()]).await.map(drop)
 }
 
+/// Sets a value unless there is one; whether there was none.
+pub async fn add(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
+    Ok(tx.execute(SET_ONCE, &[key.into(), value.into()]).await? == 1)
+}
+
 /// Sets a value unless there is one; answers the one that holds now.
 pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<String> {
-    tx.execute(SET_ONCE, &[key.into(), value.into()]).await?;
+    add(tx, key, value).await?;
     Ok(get(tx, key).await?.unwrap_or_else(|| value.to_owned()))
 }
 
@@ -65,7 +72,7 @@ pub async fn raise(tx: &mut Tx, key: &str, value: i64) -> Result<i64> {
     Ok(stored.and_then(|stored| stored.parse().ok()).unwrap_or(value))
 }
 
-/// Removes a value, if there is one.
-pub async fn remove(tx: &mut Tx, key: &str) -> Result<()> {
-    tx.execute(REMOVE, &[key.into()]).await.map(drop)
+/// Removes a value; whether there was one.
+pub async fn remove(tx: &mut Tx, key: &str) -> Result<bool> {
+    Ok(tx.execute(REMOVE, &[key.into()]).await? == 1)
 }

@@ -23,6 +23,10 @@ pub enum EventKind {
     LoginSucceeded,
     /// A name and a password were not right, or the account is disabled.
     LoginFailed,
+    /// Many logins began to fail, from many networks.
+    LoginStormBegan,
+    /// That is over.
+    LoginStormEnded,
     /// A refresh token of the replaced service opened a session.
     SessionAdopted,
     /// A session was ended.
@@ -57,6 +61,8 @@ impl EventKind {
         Self::UserDeleted,
         Self::LoginSucceeded,
         Self::LoginFailed,
+        Self::LoginStormBegan,
+        Self::LoginStormEnded,
         Self::SessionAdopted,
         Self::SessionEnded,
         Self::SessionReuseDetected,
@@ -81,6 +87,8 @@ impl EventKind {
             Self::UserDeleted => "user.deleted",
             Self::LoginSucceeded => "login.succeeded",
             Self::LoginFailed => "login.failed",
+            Self::LoginStormBegan => "login.storm_began",
+            Self::LoginStormEnded => "login.storm_ended",
             Self::SessionAdopted => "session.adopted",
             Self::SessionEnded => "session.ended",
             Self::SessionReuseDetected => "session.reuse_detected",

@@ -70,6 +70,11 @@ impl FailureLog {
         self.total.forget(now);
     }
 
+    /// Whether the owner has logged in from this network lately.
+    pub fn knows(&self, network: Network, now: Timestamp) -> bool {
+        self.networks.iter().any(|entry| entry.network == network && entry.is_known(now))
+    }
+
     /// Whether it holds nothing that matters any more.
     pub fn is_empty(&self, now: Timestamp) -> bool {
         self.total.is_forgotten(now) && self.networks.iter().all(|entry| self.is_spent(entry, now))

@@ -108,6 +108,8 @@ fn a_known_network_is_forgotten_after_thirty_days_and_not_by_strangers() {
     let home = network(1000);
     log.succeeded(home, at(0));
     let known_for = KNOWN_FOR.as_secs() as i64;
+    assert!(log.knows(home, at(known_for - 1)) && !log.knows(home, at(known_for)));
+    assert!(!log.knows(network(1), at(0)));
     for now in [1, known_for - 1] {
         for n in 0..100 {
             let _ = log.reserve(network(n), at(now));

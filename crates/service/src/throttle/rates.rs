@@ -58,6 +58,13 @@ impl AddressLimits {
         Ok(())
     }
 
+    /// Counts one whether the budget has any left or not.
+    pub(super) fn charge(&self, limit: AddressLimit, number: u64, now: Timestamp) {
+        let (slot, mut table) = (slot(number), self.table(limit).lock());
+        let next = limit.rate().charge(table.whole_at[slot], now);
+        table.move_to(slot, next, 1);
+    }
+
     /// Gives one back, as far as it still counts.
     pub(super) fn give_back(&self, limit: AddressLimit, number: u64, now: Timestamp) {
         let (slot, mut table) = (slot(number), self.table(limit).lock());

@@ -22,5 +22,6 @@ mod register;
 mod session;
 mod sharing;
 mod status_list;
+mod storm;
 mod throttle;
 mod tokens;
