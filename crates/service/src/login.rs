@@ -62,10 +62,17 @@ pub async fn login(app: &App, caller: &Caller, input: Input) -> Result<TokenPair
 async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Result<Error> {
     let mut event = Event::new(EventKind::LoginFailed);
     event.user = account.map(|account| account.user.id);
-    event = event.detail("reason", reason(account));
+    event = event.detail("reason", reason(app, caller, account));
+    let stops = account.filter(|account| stops_now(app, caller, account)).map(|account| account.user.id);
     let mut tx = app.db.begin().await?;
     audit::record(&mut tx, &By::anonymous(caller), &event)?;
+    if let Some(id) = stops {
+        audit::record(&mut tx, &By::anonymous(caller), &Event::new(EventKind::PasswordStopped).user(id))?;
+    }
     tx.commit().await?;
+    if let Some(id) = stops {
+        tracing::warn!(event = "password_stopped", user.id = %id, "a password was tried too often and is not taken any more");
+    }
     app.counters.failed_logins.fetch_add(1, Relaxed);
     tracing::info!(
         event = "login_failed",
@@ -76,16 +83,37 @@ async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Re
     Ok(Error::no_active_account())
 }
 
-fn reason(account: Option<&Credentials>) -> &'static str {
+fn reason(app: &App, caller: &Caller, account: Option<&Credentials>) -> &'static str {
     match account {
         None => "unknown name",
         Some(account) if account.user.disabled_at.is_some() => "disabled",
+        Some(account) if is_stopped(app, caller, account) => "stopped",
         Some(_) => "wrong password",
     }
 }
 
-/// Checks the password. A disabled account is checked like any other and then refused; a name that nobody has costs what
-/// a known one would.
+/// Whether the account's password is not taken from here any more, whatever is typed (LG-04). Sessions go on, and whoever sets
+/// a new password makes it good again.
+fn is_stopped(app: &App, caller: &Caller, account: &Credentials) -> bool {
+    has_hard_stop(app) && failures(account).is_stopped(Network::of(caller.address), caller.now)
+}
+
+/// Whether the failure of this attempt is the one that stops it.
+fn stops_now(app: &App, caller: &Caller, account: &Credentials) -> bool {
+    has_hard_stop(app) && failures(account).is_about_to_stop(Network::of(caller.address), caller.now)
+}
+
+fn has_hard_stop(app: &App) -> bool {
+    app.settings.throttle && app.settings.hard_stop
+}
+
+/// The failures of an account as it was read; before the attempt, where that was reserved.
+fn failures(account: &Credentials) -> FailureLog {
+    account.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode)
+}
+
+/// Checks the password. An account that is disabled, or whose password is stopped, is checked like any other and then refused; a
+/// name that nobody has costs what a known one would.
 async fn check(
     app: &App,
     caller: &Caller,
@@ -100,8 +128,8 @@ async fn check(
         return Ok(None);
     };
     let password = if account.password_trims { Password::as_django(raw) } else { Password::new_nfc(raw) };
-    // A disabled account's hash is not upgraded: the right password must not cost more than a wrong one (LG-02).
-    let active = account.user.disabled_at.is_none();
+    // Where no password is taken the hash is not upgraded: the right one must not cost more than a wrong one (LG-02).
+    let active = account.user.disabled_at.is_none() && !is_stopped(app, caller, account);
     let verdict =
         app.hasher.verify(source, password.to_bytes(), account.password_hash.clone(), active).await?;
     if verdict.broken {
@@ -162,7 +190,7 @@ async fn try_to_finish(
         }
         current.password_hash.clone_from(hash);
     }
-    let before = current.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
+    let before = failures(&current);
     let mut log = before.clone();
     log.succeeded(Network::of(caller.address), caller.now);
     if !store::user::record_login(&mut tx, &current, &log.encode(), caller.now).await? {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub breached_passwords: Option<Arc<BreachedPasswords>>,
     /// Whether logins and registrations are throttled.
     pub throttle: bool,
+    /// Whether a password is taken no more after a hundred consecutive failures, until it is set anew; with `throttle` only.
+    pub hard_stop: bool,
     /// Within this time a change made elsewhere is seen here.
     pub revocation_bound: Duration,
     /// Where status lists are published, if they are; with public keys only.
@@ -162,6 +164,7 @@ impl Default for Settings {
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             breached_passwords: None,
             throttle: true,
+            hard_stop: false,
             revocation_bound: Duration::from_secs(1),
             status: None,
             services: Vec::new(),

@@ -175,7 +175,14 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "Passwords and guessing",
-        &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "BREACHED_PASSWORDS", "THROTTLE", "TRUSTED_PROXIES"],
+        &[
+            "PASSWORD_POLICY",
+            "PASSWORD_MIN_LENGTH",
+            "BREACHED_PASSWORDS",
+            "THROTTLE",
+            "HARD_STOP",
+            "TRUSTED_PROXIES",
+        ],
     ),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
     (
@@ -402,6 +409,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Switch,
         "on",
         "Whether repeated failures to log in and mass registration are slowed down (429).",
+    ),
+    row(
+        "HARD_STOP",
+        Kind::Switch,
+        "off",
+        "Whether a password is taken no more after 100 consecutive failures, until it is set anew (`user set-password`); networks \
+         from which the owner has logged in are counted apart. Needs THROTTLE.",
     ),
     row(
         "TRUSTED_PROXIES",

@@ -27,6 +27,8 @@ pub enum EventKind {
     LoginStormBegan,
     /// That is over.
     LoginStormEnded,
+    /// A password was tried so often that it is not taken any more, until it is set anew.
+    PasswordStopped,
     /// A refresh token of the replaced service opened a session.
     SessionAdopted,
     /// A session was ended.
@@ -63,6 +65,7 @@ impl EventKind {
         Self::LoginFailed,
         Self::LoginStormBegan,
         Self::LoginStormEnded,
+        Self::PasswordStopped,
         Self::SessionAdopted,
         Self::SessionEnded,
         Self::SessionReuseDetected,
@@ -89,6 +92,7 @@ impl EventKind {
             Self::LoginFailed => "login.failed",
             Self::LoginStormBegan => "login.storm_began",
             Self::LoginStormEnded => "login.storm_ended",
+            Self::PasswordStopped => "password.stopped",
             Self::SessionAdopted => "session.adopted",
             Self::SessionEnded => "session.ended",
             Self::SessionReuseDetected => "session.reuse_detected",

@@ -22,6 +22,7 @@ mod register;
 mod session;
 mod sharing;
 mod status_list;
+mod stop;
 mod storm;
 mod throttle;
 mod tokens;
