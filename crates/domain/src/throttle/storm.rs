@@ -16,8 +16,7 @@ pub struct Logins {
 
 /// Logins of so long make up the signal.
 pub const COUNTED_FOR: Duration = Duration::from_secs(60);
-/// No storm has fewer failures than this. More than three networks at their limits make, so that a few mistaken programs are
-/// none.
+/// No storm has fewer failures than this: it takes three networks at their limits, so one mistaken program is none.
 const FEWEST: u64 = 300;
 /// So many failures come with one success in a storm. People fail less often than they succeed; lists of stolen passwords
 /// succeed in one of a hundred.

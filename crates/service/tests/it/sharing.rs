@@ -98,6 +98,23 @@ async fn replicas_give_one_budget_and_a_new_one_knows_of_it() {
 }
 
 #[tokio::test]
+async fn workers_share_by_themselves() {
+    // LG-08
+    let harness = Harness::with(on()).await;
+    let other = harness.replica(on()).await.unwrap();
+    assert_eq!(let_through(&harness, &harness.app).await, 100);
+    let workers = [&harness.app, &other].map(|app| tokio::spawn(service::worker::run(app.clone())));
+    // Fewer looks than the replica's own budget has.
+    for _ in 0..90 {
+        if is_throttled(&faulty_registration(&harness, &other).await) {
+            return workers.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nobody has told");
+}
+
+#[tokio::test]
 async fn what_a_success_gives_back_is_given_back_everywhere() {
     let harness = Harness::with(on()).await;
     let other = harness.replica(on()).await.unwrap();
