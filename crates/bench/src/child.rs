@@ -61,6 +61,11 @@ impl Child {
         bail!("a server ended with {status}; the end of its output:\n{}", self.last_words());
     }
 
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> Result<bool> {
+        Ok(self.process.try_wait()?.is_none())
+    }
+
     /// The end of the child's output.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();

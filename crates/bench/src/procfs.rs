@@ -59,6 +59,11 @@ pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
     parse_field(&read(&format!("/proc/{pid}/status"))?, "VmRSS:").context("no VmRSS in /proc/PID/status")
 }
 
+/// The most resident memory that a process ever had, in KiB.
+pub(crate) fn peak_kib(pid: u32) -> Result<u64> {
+    parse_field(&read(&format!("/proc/{pid}/status"))?, "VmHWM:").context("no VmHWM in /proc/PID/status")
+}
+
 /// Proportional resident memory in KiB of a process and its children: a page that n processes share counts
 /// 1/n for each, so that the sum is what the machine really holds.
 pub(crate) fn proportional_kib(pid: u32) -> Result<u64> {

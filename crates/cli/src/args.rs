@@ -1,10 +1,13 @@
 //! The command line. No option takes a secret: arguments are visible to every user of the machine (KY-01).
 
+mod admin;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::admin::{ApiKey, ApiKeyCreate, ApiKeyList, BootstrapToken};
 use crate::config::{self, Mode};
 
 /// The authentication service of a system of services: registers users, logs them in, and hands out tokens that every
@@ -35,6 +38,14 @@ pub(crate) enum Command {
     /// Manage accounts; a running server follows within REVOCATION_BOUND
     #[command(subcommand)]
     User(User),
+    /// Manage groups and who is in them
+    #[command(subcommand)]
+    Group(Group),
+    /// Manage API keys, which services exchange at /token/ for short-lived tokens
+    #[command(subcommand)]
+    ApiKey(ApiKey),
+    /// Make a token that makes the first administrator at /admin/api/bootstrap/, once and for a short time
+    BootstrapToken(BootstrapToken),
     /// Manage the public keys that sign tokens, now or later; running servers follow within REVOCATION_BOUND
     #[command(subcommand)]
     Key(Key),
@@ -62,6 +73,9 @@ pub(crate) enum Command {
     /// Bring the users of another system over
     #[command(subcommand)]
     Import(Import),
+    /// Write all users to a file that `import` reads, with their password hashes
+    #[command(subcommand)]
+    Export(Export),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Print a completion script for a shell
@@ -154,6 +168,8 @@ pub(crate) enum User {
     Create(UserCreate),
     /// List accounts in the order of their ids
     List(UserList),
+    /// Show an account with its groups and permissions
+    Show(UserShow),
     /// Disable an account: its sessions end, it cannot log in
     Disable(UserName),
     /// Enable a disabled account
@@ -206,6 +222,58 @@ pub(crate) struct UserList {
 
 #[derive(Debug, Args)]
 pub(crate) struct UserName {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserShow {
+    /// The name or the id of the account
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) user: String,
+    /// Print the account as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// List groups in the order of their ids
+    List(GroupList),
+    /// Create a group
+    Create {
+        /// The name
+        name: String,
+    },
+    /// Delete a group; its members lose what it gave
+    Delete {
+        /// The name
+        name: String,
+    },
+    /// Add an account to a group
+    Add(GroupMember),
+    /// Take an account out of a group
+    Remove(GroupMember),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupList {
+    /// Begin after this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<i64>,
+    /// How many to list
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Print JSON: {"groups": [..], "next": ID or null}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupMember {
+    /// The name of the group
+    pub(crate) group: String,
     /// The name or the id of the account
     #[arg(value_name = "NAME|ID")]
     pub(crate) user: String,
@@ -342,21 +410,76 @@ pub(crate) struct AuditSearch {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
-    /// From the SQLite file of a Django service; repeatable, also while that service runs
+    /// From a Django service: users, groups, permissions, refused tokens; repeatable, also while that service runs
+    #[command(after_long_help = IMPORT_HELP)]
     Django(ImportDjango),
+    /// From a CSV file with a line of column names
+    #[command(after_long_help = IMPORT_FILE_HELP)]
+    Csv(ImportFile),
+    /// From a file with a JSON object on each line
+    #[command(after_long_help = IMPORT_FILE_HELP)]
+    Jsonl(ImportFile),
 }
+
+const IMPORT_HELP: &str = "\
+Users keep their ids and passwords. Run it as often as you like, with --dry-run first: each run brings what has changed there since
+the one before; what has changed on both sides stays as it is here and is named. A run that was ended is simply run again.";
+
+const IMPORT_FILE_HELP: &str = "\
+Columns or members: username; and, each of them optional: id, email, first_name, last_name, password_hash, password_trims, is_active,
+is_staff, is_superuser, groups, permissions, date_joined, last_login. docs/moving-in.md says what each may hold.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportDjango {
     /// The Django service's SQLite file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) database: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) database: Option<PathBuf>,
+    /// Its database, as sqlite:PATH or postgres://user@host/database?sslmode=verify-full. With a password in it, better in the
+    /// environment than here, where every user of this machine sees it
+    #[arg(long, value_name = "URL", env = "IMPORT_FROM", hide_env_values = true)]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportFile {
+    /// The file; - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reporting {
     /// Only say what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write every note to this new file, one a line as JSON; the report holds the first thousand
+    #[arg(long, value_name = "FILE")]
+    pub(crate) notes: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Export {
+    /// As CSV with a line of column names
+    Csv(ExportFile),
+    /// As a JSON object on each line
+    Jsonl(ExportFile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportFile {
+    /// The new file, for its owner alone; - for standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Leave the password hashes out
+    #[arg(long)]
+    pub(crate) without_passwords: bool,
 }
 
 #[cfg(test)]

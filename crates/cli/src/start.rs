@@ -19,7 +19,8 @@ use domain::signing_key::Rotation;
 use domain::time::Timestamp;
 use service::clock::Clock;
 use service::settings::{
-    AuditSettings, KeySettings, Settings, SharedUntil, StatusSettings, TokenProfile, TokenSettings,
+    AdminSettings, ApiKeySettings, AuditSettings, KeySettings, Settings, SharedUntil, StatusSettings,
+    TokenProfile, TokenSettings,
 };
 use service::{App, Parts};
 use store::copy::{self, Standing};
@@ -207,6 +208,7 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
             rotation: tokens.rotation,
             issuer: tokens.issuer.clone(),
             audience: tokens.audience.clone(),
+            roles: tokens.roles,
             legacy_until: match config.keys.legacy_until {
                 Deadline::Auto => None,
                 Deadline::Off => Some(Timestamp::from_micros(i64::MIN)),
@@ -223,6 +225,8 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
             .public_url
             .clone()
             .map(|public_url| StatusSettings { public_url, ttl: config.services.status_list_ttl }),
+        accounts: config.accounts.clone(),
+        mail: config.mail.clone(),
         services: config.services.credentials.clone(),
         revocation_bound: config.revocation_bound,
         feed_notify: config.feed_notify,
@@ -231,6 +235,8 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
             checkpoint_interval: config.audit_checkpoint_interval,
             retention: config.audit_retention,
         },
+        admin: AdminSettings { fresh_login: config.admin.fresh_login },
+        api_keys: ApiKeySettings { max_lifetime: config.admin.api_key_lifetime },
     })
 }
 

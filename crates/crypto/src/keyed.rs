@@ -24,6 +24,13 @@ impl IndexKey {
         Self(expanded.into())
     }
 
+    /// A key of its own for another purpose, which says nothing about this one (NIST SP 800-108r1, HMAC as the function).
+    #[must_use]
+    pub fn child(&self, label: &str) -> Self {
+        let derived = self.digest(&[DOMAIN, b" child ", label.as_bytes()].concat());
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &derived))
+    }
+
     /// The HMAC-SHA-256 of `data`.
     pub fn digest(&self, data: &[u8]) -> [u8; 32] {
         let mut out = [0; 32];

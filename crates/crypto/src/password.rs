@@ -1,8 +1,8 @@
 //! Stored password hashes: reading, checking and making them, and deciding which ones are to be replaced.
 //!
 //! Ours are Argon2id PHC strings with a random 16-byte salt and a 32-byte tag (PW-06). Django's formats
-//! (`pbkdf2_sha256`, `pbkdf2_sha1`, `argon2`, `bcrypt_sha256`, `bcrypt`, `scrypt`) are checked and replaced at the next
-//! successful login. Whatever else a column holds never verifies, never panics and costs what one of our hashes costs.
+//! (`pbkdf2_sha256`, `pbkdf2_sha1`, `argon2`, `bcrypt_sha256`, `bcrypt`, `scrypt`) and those of others (PHC strings of PBKDF2 and
+//! scrypt, plain bcrypt) are checked and replaced at the next successful login. Whatever else a column holds never verifies, never panics and costs what one of our hashes costs.
 //!
 //! The functions here compute on the calling thread. A server calls [`crate::hasher`], which does so on its own threads.
 //! Passwords come as the bytes to be hashed: normalising and trimming is decided by those who know where a hash is from.
@@ -31,7 +31,7 @@ const TAG: usize = 32;
 pub enum Kind {
     /// A hash that we made.
     Native,
-    /// A hash of Django's that we can check and shall replace.
+    /// A hash of another program's that we can check and shall replace.
     Foreign,
     /// Explicitly no password (`!...` or empty).
     Unusable,

@@ -61,6 +61,72 @@ const DJANGO: &[(&str, &str)] = &[
     ("x", "bcrypt$$2y$04$z0KYhoo6gd96SXtw/3F0IuKcpSAyTB2soY/3J3eVyAj4J.TzRdqC6"),
 ];
 
+/// The forms of other programs; made with Python's hashlib (OpenSSL) for [`UNICODE`], the last two are passlib's spelling.
+const OTHERS: [(&str, &str); 5] = [
+    (
+        "$pbkdf2-sha256$i=1000,l=32$MDEyMzQ1Njc4OWFiY2RlZg$7evBE7itRsqRhaUO7HF+DaUiGdLFQCChIPjUqklXOAU",
+        "pbkdf2_sha256$1000",
+    ),
+    (
+        "$pbkdf2-sha512$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$RjrCqJFBL4/7UpSIhk4bKRBQM9f17m2bdxOzVKQNP7br5LGjJlqzBM0Pu/md12zZ4IzBgH+AJhu1GHCTRM745g",
+        "pbkdf2_sha512$1000",
+    ),
+    (
+        "$scrypt$ln=4,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$lifJ02kpEERaR2FC8pjt+rXkYU7EI4ldBVnxaEWKAmo",
+        "scrypt$16,8,1",
+    ),
+    (
+        "$pbkdf2-sha256$1000$MDEyMzQ1Njc4OWFiY2RlZg$7evBE7itRsqRhaUO7HF.DaUiGdLFQCChIPjUqklXOAU",
+        "pbkdf2_sha256$1000",
+    ),
+    ("$pbkdf2$1000$MDEyMzQ1Njc4OWFiY2RlZg$OqwawkILlHYnNGIqeiNYbY7qby8", "pbkdf2_sha1$1000"),
+];
+
+// PW-09
+#[test]
+fn hashes_of_other_programs_verify_and_are_to_be_upgraded() {
+    for (stored, scheme) in OTHERS {
+        assert_eq!(
+            (password::kind_of(stored), password::scheme_of(stored).as_str()),
+            (Kind::Foreign, scheme),
+            "{stored}"
+        );
+        assert_eq!(verify(UNICODE, stored), Outcome::Outdated, "{stored}");
+        assert_eq!(verify("password", stored), Outcome::Wrong, "{stored}");
+    }
+    for (text, stored) in
+        DJANGO.iter().filter(|(_, stored)| stored.starts_with("bcrypt$") && !is_dear(stored))
+    {
+        let plain = stored.trim_start_matches("bcrypt$");
+        assert_eq!(
+            (password::kind_of(plain), verify(text, plain)),
+            (Kind::Foreign, Outcome::Outdated),
+            "{plain}"
+        );
+        assert_eq!(verify("another", plain), Outcome::Wrong);
+    }
+    let costly = [
+        ("i=1000,l=32", "i=3000001,l=32"),
+        ("i=1000,l=32", "i=1000,l=33"),
+        ("i=1000,l=32", "i=0,l=32"),
+        ("ln=4", "ln=32"),
+        ("ln=4", "ln=30"),
+        ("ln=4,r=8", "ln=0,r=8"),
+        ("ln=4,r=8", "r=8,ln=4"),
+        ("HF+D", "H.+D"),
+        ("$pbkdf2-sha512", "$pbkdf2-sha384"),
+    ];
+    for (from, to) in costly {
+        let (stored, _) = OTHERS.iter().find(|(stored, _)| stored.contains(from)).unwrap();
+        let broken = stored.replace(from, to);
+        assert_eq!(
+            (password::kind_of(&broken), password::scheme_of(&broken).as_str()),
+            (Kind::Broken, "unusable"),
+            "{broken}"
+        );
+    }
+}
+
 /// Made by argon2-cffi with the parameters of [`Params::default`]. The password is "password".
 const NATIVE: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$0qsHs573+LgGInzYb7sRqlOTBmqY4X6srNEm6ybpJ20";

@@ -86,12 +86,16 @@ pub struct Standard {
     pub subject: Option<String>,
     /// `client_id`.
     pub client: Option<String>,
+    /// `scope`: permissions with spaces between them (RFC 8693 section 4.2).
+    pub scope: Option<String>,
+    /// `roles` (RFC 9068 section 2.2.3.1). A value that is neither string nor list of strings counts as none.
+    pub roles: Vec<String>,
 }
 
 impl Standard {
     /// The claims of a token of this user for this client.
     pub fn of(user: UserId, client: &str) -> Self {
-        Self { subject: Some(user.to_string()), client: Some(client.to_owned()) }
+        Self { subject: Some(user.to_string()), client: Some(client.to_owned()), ..Self::default() }
     }
 
     /// Whether both are there and `sub` is the user (TK-04).

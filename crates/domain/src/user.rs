@@ -8,7 +8,7 @@ mod email;
 mod idna2003;
 mod name;
 
-pub use email::EmailAddress;
+pub use email::{EmailAddress, EmailKey};
 pub use name::{NameKey, Username, canonical_name};
 
 /// Registration names an account that exists already, in any spelling with the same [`NameKey`].
@@ -66,6 +66,12 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
     /// Since when nobody can log in; `None`: active.
     pub disabled_at: Option<Timestamp>,
+    /// Since when the address is proved to be the owner's, if it is.
+    pub email_verified_at: Option<Timestamp>,
+    /// The address that the account is to have once it is proved.
+    pub pending_email: Option<EmailAddress>,
+    /// When the account is deleted, if its owner has closed it.
+    pub delete_at: Option<Timestamp>,
     /// Tokens without `sid` (of the old service) issued before this are refused; seconds since 1970.
     pub not_before: Option<i64>,
 }

@@ -1,140 +1,175 @@
-//! The users of a Django service, from the `auth_user` table of its SQLite file.
+//! The users of a Django service, with their groups and permissions, and SimpleJWT's blacklist, from SQLite or PostgreSQL.
 //!
-//! Ids, names, addresses, hashes, flags and dates come over as they are. The file is opened for reading only and read in
-//! short steps, so the service may go on using it; run the import again to bring what has changed since. Accounts deleted
-//! there since an earlier run are not deleted here.
+//! Ids, names, addresses, hashes, flags and dates come over as they are. The source is opened for reading only. A file is
+//! read in short steps, so the service may go on using it; a server is read in one snapshot. Run the import again to bring what
+//! has changed since. What was deleted there since an earlier run is not deleted here.
 
+mod group;
+mod postgres;
 mod row;
-mod seen;
 mod source;
+mod sqlite;
+mod token;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::sync::Arc;
 
-use domain::user::UserId;
 use service::App;
-use service::import::{ImportedUser, RowOutcome, apply_batch, reserve_ids};
+use service::import::{Groups, ImportedUser, apply_batch, prepare, reserve_ids};
+use tokio::sync::mpsc;
 
-use crate::report::{NoteKind, Report};
+use crate::report::{Note, NoteKind, Recorder, Report};
+use crate::seen::Seen;
+use crate::tally::{Origin, record};
 use crate::{Error, Progress};
 use row::{Checked, check};
-use seen::Seen;
+pub use source::Location;
 use source::{RawRow, Source};
 
 /// The name under which the store remembers what came from here.
 const NAME: &str = "django";
-/// Rows a transaction: few enough to be done in time on a server that is some milliseconds away.
-const BATCH: usize = 250;
+/// Batches that are read ahead.
+const AHEAD: usize = 1;
 
 /// What to import and how.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ImportOptions {
-    /// The Django service's SQLite file.
-    pub database: PathBuf,
+    /// The Django service's database.
+    pub from: Location,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Where to write all notes, one a line.
+    pub notes: Option<File>,
 }
 
-/// Brings all users over. Reading blocks the calling thread: meant for a command, not for a request.
+/// Brings everything over.
 ///
 /// # Errors
 /// When the source is not what it should be, or a database fails; batches committed before stay.
 pub async fn run(
     app: &App,
-    options: &ImportOptions,
+    options: ImportOptions,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, Error> {
-    let source = Source::open(&options.database)?;
-    let total = source.count()?;
-    let mut report = Report { dry_run: options.dry_run, ..Report::default() };
-    let mut seen = Seen::default();
-    let mut after = i64::MIN;
-    let mut highest = 0;
-    loop {
-        let raw = source.rows_after(after, BATCH)?;
-        let Some(last) = raw.last() else { break };
-        after = last.id;
-        let rows = checked(&raw, &mut report);
-        report.read += raw.len() as u64;
-        highest = rows.last().map_or(highest, |row| row.id.get());
-        let outcomes = apply_batch(app, NAME, &rows, options.dry_run).await?;
-        for (row, mut outcome) in rows.iter().zip(outcomes) {
-            if options.dry_run {
-                seen.correct(row, &mut outcome);
-            }
-            record(&mut report, row, outcome);
-        }
-        progress(Progress { done: report.read, total });
-    }
+    let ImportOptions { from, dry_run, notes } = options;
+    let mut recorder = Recorder::new(dry_run, notes);
+    let (source, opened) = on_thread(move || Opened::new(&from)).await?;
     // A sequence beyond what may be an id was not made by issuing ids.
-    let sequence = Some(source.last_id()?).filter(|last| *last <= row::MAX_ID);
-    report.ids_reserved_to = highest.max(sequence.unwrap_or(0));
-    if !options.dry_run {
-        reserve_ids(app, report.ids_reserved_to).await?;
+    let sequence = Some(opened.last_id).filter(|last| *last <= row::MAX_ID).unwrap_or(0);
+    if !dry_run {
+        reserve_ids(app, sequence).await?;
     }
-    report.notes.sort_by_key(|note| note.id);
-    Ok(report)
+    let size = prepare(app).await?;
+    let groups = Arc::new(group::bring(app, &opened.catalog, dry_run, &mut recorder).await?);
+    let (source, highest) =
+        users(app, source, groups, (size, opened.total), &mut recorder, &mut progress).await?;
+    token::bring(app, source, dry_run, &mut recorder).await?;
+    recorder.report.ids_reserved_to = highest.max(sequence);
+    if !dry_run {
+        reserve_ids(app, recorder.report.ids_reserved_to).await?;
+    }
+    recorder.finish()
 }
 
-/// The rows that can be used; the others, and what is odd, go to the report.
-fn checked(raw: &[RawRow], report: &mut Report) -> Vec<ImportedUser> {
-    let mut rows = Vec::with_capacity(raw.len());
-    for row in raw {
-        match check(row) {
-            Ok(Checked { user, remarks }) => {
-                let scheme = crypto::password::scheme_of(&user.password_hash);
-                *report.password_schemes.entry(scheme).or_default() += 1;
-                for (kind, text) in remarks {
-                    report.note(row.id, row.shown_name(), kind, text);
-                }
-                rows.push(user);
+/// What is known of the source before its users are read.
+struct Opened {
+    total: u64,
+    last_id: i64,
+    catalog: source::Catalog,
+}
+
+impl Opened {
+    fn new(from: &Location) -> Result<(Source, Self), Error> {
+        let source = Source::open(from)?;
+        let opened = Self { total: source.count()?, last_id: source.last_id()?, catalog: source.catalog()? };
+        Ok((source, opened))
+    }
+}
+
+/// A source blocks, so it works on a thread for that.
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::read(error)))
+}
+
+/// Rows that have been read and checked.
+struct Batch {
+    read: u64,
+    users: Vec<ImportedUser>,
+    notes: Vec<Note>,
+}
+
+/// Brings the users: read and checked on one thread, stored from this one. Answers the highest id.
+async fn users(
+    app: &App,
+    source: Source,
+    groups: Arc<Groups>,
+    (size, total): (usize, u64),
+    recorder: &mut Recorder,
+    progress: &mut impl FnMut(Progress),
+) -> Result<(Source, i64), Error> {
+    let dry_run = recorder.report.dry_run;
+    let mut seen = if dry_run { Some(Seen::new()?) } else { None };
+    let (send, mut receive) = mpsc::channel(AHEAD);
+    let reader = tokio::task::spawn_blocking(move || read(source, size, &groups, dry_run, &send));
+    let mut highest = 0;
+    while let Some(Batch { read, users, notes }) = receive.recv().await {
+        recorder.report.read += read;
+        notes.into_iter().for_each(|note| recorder.note(note));
+        let outcomes = apply_batch(app, NAME, &users, dry_run).await?;
+        for (user, mut outcome) in users.iter().zip(outcomes) {
+            let id = user.id.map_or(0, |id| id.get());
+            highest = highest.max(id);
+            recorder.count_scheme(&user.password_scheme);
+            if let Some(seen) = &mut seen {
+                seen.correct(user, id, &mut outcome)?;
             }
-            Err(reason) => report.note(row.id, row.shown_name(), NoteKind::Unusable, reason),
+            record(recorder, Origin { id: Some(id), row: None }, user, outcome);
         }
+        progress(Progress { done: recorder.report.read, total: Some(total) });
     }
-    rows
+    let source = reader.await.map_err(Error::read)??;
+    Ok((source, highest))
 }
 
-fn record(report: &mut Report, row: &ImportedUser, outcome: RowOutcome) {
-    let (id, name) = (row.id.get(), row.username.as_str());
-    match outcome {
-        RowOutcome::Created { same_key_as } => {
-            report.created += 1;
-            look_alike(report, row, same_key_as);
-        }
-        RowOutcome::Updated { same_key_as } => {
-            report.updated += 1;
-            look_alike(report, row, same_key_as);
-        }
-        RowOutcome::Unchanged => report.unchanged += 1,
-        RowOutcome::Conflict => report.note(
-            id,
-            name,
-            NoteKind::Conflict,
-            "changed in the source and here since the last import; the account here stays as it is",
-        ),
-        RowOutcome::DeletedHere => {
-            report.note(id, name, NoteKind::DeletedHere, "was deleted here and stays deleted");
-        }
-        RowOutcome::IdTaken { username } => {
-            let text =
-                format!("its id belongs to {username:?} here, an account that did not come from this source");
-            report.note(id, name, NoteKind::IdTaken, text);
-        }
-        RowOutcome::NameTaken { by } => {
-            report.note(
-                id,
-                name,
-                NoteKind::NameTaken,
-                format!("its name belongs to the account with id {by} here"),
-            );
+/// Reads all users to their end, or until nobody takes them any more.
+fn read(
+    mut source: Source,
+    size: usize,
+    groups: &Groups,
+    dry_run: bool,
+    send: &mpsc::Sender<Batch>,
+) -> Result<Source, Error> {
+    let mut after = i64::MIN;
+    loop {
+        let raw = source.rows_after(after, size)?;
+        let Some(last) = raw.last() else { return Ok(source) };
+        after = last.id;
+        if send.blocking_send(checked(raw, groups, dry_run)).is_err() {
+            return Ok(source);
         }
     }
 }
 
-fn look_alike(report: &mut Report, row: &ImportedUser, other: Option<UserId>) {
-    let Some(other) = other else { return };
-    let text = format!(
-        "its name differs from that of id {other} by case or look alone; both log in by their exact names"
-    );
-    report.note(row.id.get(), row.username.as_str(), NoteKind::LookAlike, text);
+/// The rows that can be used; the others, and what is odd, become notes.
+fn checked(raw: Vec<RawRow>, groups: &Groups, dry_run: bool) -> Batch {
+    let mut batch = Batch { read: raw.len() as u64, users: Vec::with_capacity(raw.len()), notes: Vec::new() };
+    for row in raw {
+        let origin = Origin { id: Some(row.id), row: None };
+        match check(&row, groups) {
+            Ok(Checked { mut user, remarks }) => {
+                for (kind, text) in remarks {
+                    batch.notes.push(origin.note(row.shown_name(), kind, text));
+                }
+                if dry_run {
+                    // The groups of a dry run are not there.
+                    (user.groups, user.permissions) = (Vec::new(), Vec::new());
+                }
+                batch.users.push(user);
+            }
+            Err(reason) => batch.notes.push(origin.note(row.shown_name(), NoteKind::Unusable, reason)),
+        }
+    }
+    batch
 }

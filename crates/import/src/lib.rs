@@ -1,8 +1,10 @@
-//! Other systems' users into ours.
+//! Other systems' users into ours, and ours out.
 //!
 //! # Layout
-//! * [`django`]: the `auth_user` table of a Django service on SQLite; `django/source.rs` reads it, `django/row.rs` checks a row;
-//! * [`report`]: what came of it, row by row where something needs a person's eye.
+//! * [`django`]: the users, groups, permissions and refused tokens of a Django service: `django/source.rs` is its database on
+//!   either engine, `django/row.rs` checks a user, `django/group.rs` brings groups, `django/token.rs` the blacklist;
+//! * [`file`]: users in CSV and JSON Lines, in and out: `file/record.rs` is a user as both have it;
+//! * [`report`]: what came of it, row by row where something needs a person's eye; `tally` counts users.
 //!
 //! Which of two versions of an account wins is decided in `service::import`, in the transaction that writes it.
 //!
@@ -13,35 +15,66 @@
 #![warn(missing_docs)]
 
 pub mod django;
+pub mod file;
+mod password;
 pub mod report;
+mod seen;
+mod tally;
 
-use std::path::PathBuf;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an import stopped. Batches that were committed before stay: running it again goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file is not there or is no SQLite database that can be read.
-    #[error("{path} cannot be read as a SQLite database")]
+    /// The source is not there or cannot be read.
+    #[error("{place} cannot be read")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The file or the server.
+        place: String,
         /// Why.
-        source: rusqlite::Error,
+        source: Cause,
     },
-    /// The file is no database of a Django service with the usual user table.
-    #[error("{path} is not the database of a Django service: {reason}")]
+    /// No database of a Django service with the usual user table.
+    #[error("{place} is not the database of a Django service: {reason}")]
     NotDjango {
-        /// The file.
-        path: PathBuf,
+        /// The file or the server.
+        place: String,
         /// What is missing.
         reason: String,
     },
+    /// The file cannot be understood as a whole.
+    #[error("{0}")]
+    Format(String),
     /// Reading failed on the way.
     #[error("reading the source failed")]
-    Read(#[from] rusqlite::Error),
+    Read(#[source] Cause),
+    /// Writing a file failed.
+    #[error("writing {what} failed")]
+    Write {
+        /// What was written.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Our own database refused.
     #[error("storing the users failed")]
     Store(#[from] service::Error),
+}
+
+impl Error {
+    fn open(place: impl std::fmt::Display, source: impl Into<Cause>) -> Self {
+        Self::Open { place: place.to_string(), source: source.into() }
+    }
+
+    fn read(source: impl Into<Cause>) -> Self {
+        Self::Read(source.into())
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::read(source)
+    }
 }
 
 /// How far an import has come.
@@ -49,6 +82,6 @@ pub enum Error {
 pub struct Progress {
     /// Rows done.
     pub done: u64,
-    /// Rows there were in the source at the start.
-    pub total: u64,
+    /// Rows there were in the source at the start, where that is known.
+    pub total: Option<u64>,
 }

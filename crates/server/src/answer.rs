@@ -33,6 +33,11 @@ impl Answer {
         Self::text(StatusCode::OK, Bytes::from_static(b"{}"))
     }
 
+    /// `{}`: it will be done, as far as there is anything to do.
+    pub(crate) const fn accepted() -> Self {
+        Self::text(StatusCode::ACCEPTED, Bytes::from_static(b"{}"))
+    }
+
     /// The response, in a map of headers that is used again: what was in it goes.
     pub(crate) fn into_response_in(self, mut headers: HeaderMap) -> Response {
         headers.clear();

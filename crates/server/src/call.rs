@@ -7,6 +7,7 @@ use domain::field::FieldErrors;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request};
+use service::admin::Administrator;
 use service::verify::Identity;
 use service::{App, Caller};
 
@@ -135,6 +136,26 @@ impl FromRequest<Api> for UserCall {
     }
 }
 
+/// A call of an administrator: a handler that takes it is for them alone. What they may do is asked for by each use case.
+pub(crate) struct AdminCall {
+    pub(crate) admin: Administrator,
+    pub(crate) call: Call,
+}
+
+impl FromRequest<Api> for AdminCall {
+    type Rejection = Error;
+
+    async fn from_request(request: Request<Body>, api: &Api) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let caller = caller_of(api, &mut parts)?;
+        let who = identify(api, &caller, &parts.headers).await?;
+        let admin = Administrator::of(&api.app, &caller, who).await.map_err(Error::of_bearer)?;
+        let call = Call::read(api, caller, parts.headers, body, Oversize::Refuse).await?;
+        let query = parts.uri.query().map(str::to_owned);
+        Ok(Self { admin, call: Call { query, ..call } })
+    }
+}
+
 /// A request whose body does not matter.
 pub(crate) struct HeadCall {
     pub(crate) caller: Caller,
@@ -164,7 +185,8 @@ impl FromRequest<Api> for HeadCall {
 /// Who the token of the Authorization header speaks for. What is wrong with a bad one is not said (TK-13).
 async fn identify(api: &Api, caller: &Caller, headers: &HeaderMap) -> Result<Identity, Error> {
     let token = bearer_token(headers)?.ok_or(Error::NoCredentials)?;
-    service::verify::bearer(&api.app, caller, &token).await.map_err(Error::of_bearer)
+    let who = service::verify::bearer(&api.app, caller, &token).await.map_err(Error::of_bearer)?;
+    if who.by_key { Err(Error::ForLoginsOnly) } else { Ok(who) }
 }
 
 fn caller_of(api: &Api, parts: &mut Parts) -> Result<Caller, Error> {

@@ -46,7 +46,9 @@ impl Policy {
         if method == Method::OPTIONS {
             let (headers, methods) = match self {
                 Self::Any => ("*", "*"),
-                Self::List(_) => ("accept, authorization, content-type", "GET, POST, DELETE, OPTIONS"),
+                Self::List(_) => {
+                    ("accept, authorization, content-type", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+                }
             };
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(headers));
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
@@ -158,7 +160,7 @@ mod tests {
         assert!(!headers.contains_key("access-control-allow-credentials"));
         let list = Policy::new(&Cors::List(vec!["https://a.example".to_owned()]));
         let headers = answer(&list, &Method::OPTIONS, "https://a.example");
-        assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], "GET, POST, DELETE, OPTIONS");
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], "GET, POST, PUT, PATCH, DELETE, OPTIONS");
         assert!(answer(&list, &Method::OPTIONS, "https://b.example").is_empty());
     }
 }

@@ -44,10 +44,14 @@ pub(crate) enum Error {
     NoCredentials,
     /// The token of the Authorization header is not good, whatever is wrong with it.
     InvalidToken,
+    /// The token is of an API key, where one of a login is wanted.
+    ForLoginsOnly,
     /// Not one of the services of the configuration.
     InvalidClient,
     /// The parameters of an OAuth request are faulty.
     InvalidParameters(Cow<'static, str>),
+    /// A failure that is all said by its word (RFC 6749 section 5.2).
+    OAuth(&'static str),
     /// A token that cannot be revoked alone.
     UnsupportedTokenType,
     /// A cookie came with a request that another site may have made.
@@ -121,7 +125,9 @@ impl IntoResponse for Error {
                 ..Detail::default()
             }),
             Self::InvalidToken => invalid_token(),
+            Self::ForLoginsOnly => Self::Service(service::Error::forbidden()).into_response(),
             Self::InvalidClient => invalid_client(),
+            Self::OAuth(word) => oauth(StatusCode::BAD_REQUEST, word, None),
             Self::InvalidParameters(words) => oauth(StatusCode::BAD_REQUEST, "invalid_request", Some(&words)),
             Self::UnsupportedTokenType => oauth(
                 StatusCode::BAD_REQUEST,
@@ -197,6 +203,7 @@ fn service_error(error: service::Error) -> Response {
             let message = TokenMessage { token_class: "AccessToken", token_type: "access", message };
             unauthorized(&Detail { messages: Some([message]), ..answered })
         }
+        Kind::Forbidden => json(StatusCode::FORBIDDEN, &answered),
         Kind::NotFound => json(StatusCode::NOT_FOUND, &answered),
         Kind::Conflict => json(StatusCode::CONFLICT, &answered),
         Kind::Throttled { retry_after } => throttled(*retry_after),

@@ -3,14 +3,14 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use http::{Method, Request};
 use service::App;
 use tower::Service;
 
 use crate::api::{
-    docs, forward_auth, health, introspect, login, logout, refresh, register, revoke, session, status_list,
-    verify, well_known,
+    admin, docs, email, forward_auth, health, introspect, login, logout, me, password, refresh, register,
+    revoke, session, status_list, token, verify, well_known,
 };
 use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
@@ -29,10 +29,38 @@ pub(crate) enum Route {
     Session,
     Logout,
     LogoutAll,
+    Me,
+    MeExport,
+    MeKeep,
+    EmailVerify,
+    EmailVerifyConfirm,
+    EmailChange,
+    PasswordChange,
+    PasswordReset,
+    PasswordResetConfirm,
     Introspect,
     Revoke,
     ForwardAuth,
     StatusList,
+    AdminUsers,
+    AdminUser,
+    AdminDisable,
+    AdminEnable,
+    AdminRole,
+    AdminSessions,
+    AdminSession,
+    AdminMemberships,
+    AdminMembership,
+    AdminGroups,
+    AdminGroup,
+    AdminPermission,
+    AdminKeys,
+    AdminRotate,
+    AdminAudit,
+    AdminBootstrap,
+    AdminApiKeys,
+    AdminApiKey,
+    Token,
     Jwks,
     OpenIdConfiguration,
     Healthz,
@@ -43,7 +71,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 47] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -52,10 +80,38 @@ impl Route {
         Self::Session,
         Self::Logout,
         Self::LogoutAll,
+        Self::Me,
+        Self::MeExport,
+        Self::MeKeep,
+        Self::EmailVerify,
+        Self::EmailVerifyConfirm,
+        Self::EmailChange,
+        Self::PasswordChange,
+        Self::PasswordReset,
+        Self::PasswordResetConfirm,
         Self::Introspect,
         Self::Revoke,
         Self::ForwardAuth,
         Self::StatusList,
+        Self::AdminUsers,
+        Self::AdminUser,
+        Self::AdminDisable,
+        Self::AdminEnable,
+        Self::AdminRole,
+        Self::AdminSessions,
+        Self::AdminSession,
+        Self::AdminMemberships,
+        Self::AdminMembership,
+        Self::AdminGroups,
+        Self::AdminGroup,
+        Self::AdminPermission,
+        Self::AdminKeys,
+        Self::AdminRotate,
+        Self::AdminAudit,
+        Self::AdminBootstrap,
+        Self::AdminApiKeys,
+        Self::AdminApiKey,
+        Self::Token,
         Self::Jwks,
         Self::OpenIdConfiguration,
         Self::Healthz,
@@ -78,12 +134,139 @@ impl Route {
             }
             Self::Logout => &["/logout/", "/logout", "/auth/logout/", "/auth/logout"],
             Self::LogoutAll => &["/logout/all/", "/logout/all", "/auth/logout/all/", "/auth/logout/all"],
+            Self::Me => &["/me/", "/me", "/auth/me/", "/auth/me"],
+            Self::MeExport => &["/me/export/", "/me/export", "/auth/me/export/", "/auth/me/export"],
+            Self::MeKeep => &["/me/keep/", "/me/keep", "/auth/me/keep/", "/auth/me/keep"],
+            Self::EmailVerify => {
+                &["/email/verify/", "/email/verify", "/auth/email/verify/", "/auth/email/verify"]
+            }
+            Self::EmailVerifyConfirm => &[
+                "/email/verify/confirm/",
+                "/email/verify/confirm",
+                "/auth/email/verify/confirm/",
+                "/auth/email/verify/confirm",
+            ],
+            Self::EmailChange => {
+                &["/email/change/", "/email/change", "/auth/email/change/", "/auth/email/change"]
+            }
+            Self::PasswordChange => {
+                &["/password/change/", "/password/change", "/auth/password/change/", "/auth/password/change"]
+            }
+            Self::PasswordReset => {
+                &["/password/reset/", "/password/reset", "/auth/password/reset/", "/auth/password/reset"]
+            }
+            Self::PasswordResetConfirm => &[
+                "/password/reset/confirm/",
+                "/password/reset/confirm",
+                "/auth/password/reset/confirm/",
+                "/auth/password/reset/confirm",
+            ],
             Self::Introspect => &["/introspect/", "/introspect", "/auth/introspect/", "/auth/introspect"],
             Self::Revoke => &["/revoke/", "/revoke", "/auth/revoke/", "/auth/revoke"],
             Self::ForwardAuth => {
                 &["/forward-auth", "/forward-auth/", "/auth/forward-auth", "/auth/forward-auth/"]
             }
             Self::StatusList => &["/status-lists/{list}", "/auth/status-lists/{list}"],
+            Self::AdminUsers => {
+                &["/admin/api/users/", "/admin/api/users", "/auth/admin/api/users/", "/auth/admin/api/users"]
+            }
+            Self::AdminUser => &[
+                "/admin/api/users/{id}/",
+                "/admin/api/users/{id}",
+                "/auth/admin/api/users/{id}/",
+                "/auth/admin/api/users/{id}",
+            ],
+            Self::AdminDisable => &[
+                "/admin/api/users/{id}/disable/",
+                "/admin/api/users/{id}/disable",
+                "/auth/admin/api/users/{id}/disable/",
+                "/auth/admin/api/users/{id}/disable",
+            ],
+            Self::AdminEnable => &[
+                "/admin/api/users/{id}/enable/",
+                "/admin/api/users/{id}/enable",
+                "/auth/admin/api/users/{id}/enable/",
+                "/auth/admin/api/users/{id}/enable",
+            ],
+            Self::AdminRole => &[
+                "/admin/api/users/{id}/roles/{role}/",
+                "/admin/api/users/{id}/roles/{role}",
+                "/auth/admin/api/users/{id}/roles/{role}/",
+                "/auth/admin/api/users/{id}/roles/{role}",
+            ],
+            Self::AdminSessions => &[
+                "/admin/api/users/{id}/sessions/",
+                "/admin/api/users/{id}/sessions",
+                "/auth/admin/api/users/{id}/sessions/",
+                "/auth/admin/api/users/{id}/sessions",
+            ],
+            Self::AdminSession => &[
+                "/admin/api/users/{id}/sessions/{session}/",
+                "/admin/api/users/{id}/sessions/{session}",
+                "/auth/admin/api/users/{id}/sessions/{session}/",
+                "/auth/admin/api/users/{id}/sessions/{session}",
+            ],
+            Self::AdminMemberships => &[
+                "/admin/api/users/{id}/groups/",
+                "/admin/api/users/{id}/groups",
+                "/auth/admin/api/users/{id}/groups/",
+                "/auth/admin/api/users/{id}/groups",
+            ],
+            Self::AdminMembership => &[
+                "/admin/api/users/{id}/groups/{group}/",
+                "/admin/api/users/{id}/groups/{group}",
+                "/auth/admin/api/users/{id}/groups/{group}/",
+                "/auth/admin/api/users/{id}/groups/{group}",
+            ],
+            Self::AdminGroups => &[
+                "/admin/api/groups/",
+                "/admin/api/groups",
+                "/auth/admin/api/groups/",
+                "/auth/admin/api/groups",
+            ],
+            Self::AdminGroup => &[
+                "/admin/api/groups/{id}/",
+                "/admin/api/groups/{id}",
+                "/auth/admin/api/groups/{id}/",
+                "/auth/admin/api/groups/{id}",
+            ],
+            Self::AdminPermission => &[
+                "/admin/api/groups/{id}/permissions/{permission}/",
+                "/admin/api/groups/{id}/permissions/{permission}",
+                "/auth/admin/api/groups/{id}/permissions/{permission}/",
+                "/auth/admin/api/groups/{id}/permissions/{permission}",
+            ],
+            Self::AdminKeys => {
+                &["/admin/api/keys/", "/admin/api/keys", "/auth/admin/api/keys/", "/auth/admin/api/keys"]
+            }
+            Self::AdminRotate => &[
+                "/admin/api/keys/rotate/",
+                "/admin/api/keys/rotate",
+                "/auth/admin/api/keys/rotate/",
+                "/auth/admin/api/keys/rotate",
+            ],
+            Self::AdminAudit => {
+                &["/admin/api/audit/", "/admin/api/audit", "/auth/admin/api/audit/", "/auth/admin/api/audit"]
+            }
+            Self::AdminBootstrap => &[
+                "/admin/api/bootstrap/",
+                "/admin/api/bootstrap",
+                "/auth/admin/api/bootstrap/",
+                "/auth/admin/api/bootstrap",
+            ],
+            Self::AdminApiKeys => &[
+                "/admin/api/api-keys/",
+                "/admin/api/api-keys",
+                "/auth/admin/api/api-keys/",
+                "/auth/admin/api/api-keys",
+            ],
+            Self::AdminApiKey => &[
+                "/admin/api/api-keys/{id}/",
+                "/admin/api/api-keys/{id}",
+                "/auth/admin/api/api-keys/{id}/",
+                "/auth/admin/api/api-keys/{id}",
+            ],
+            Self::Token => &["/token/", "/token", "/auth/token/", "/auth/token"],
             Self::Jwks => &["/.well-known/jwks.json", "/auth/.well-known/jwks.json"],
             Self::OpenIdConfiguration => {
                 &["/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"]
@@ -147,8 +330,18 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     others = at(others, Route::Session, delete(session::end));
     others = at(others, Route::Logout, post(logout::logout));
     others = at(others, Route::LogoutAll, post(logout::logout_all));
+    others = at(others, Route::Me, get(me::show).patch(me::rename).delete(me::close));
+    others = at(others, Route::MeExport, get(me::export));
+    others = at(others, Route::MeKeep, post(me::keep));
+    others = at(others, Route::EmailVerify, post(email::send));
+    others = at(others, Route::EmailVerifyConfirm, post(email::confirm));
+    others = at(others, Route::EmailChange, post(email::change));
+    others = at(others, Route::PasswordChange, post(password::change));
+    others = at(others, Route::PasswordReset, post(password::reset));
+    others = at(others, Route::PasswordResetConfirm, post(password::confirm_reset));
     others = at(others, Route::Introspect, post(introspect::introspect));
     others = at(others, Route::Revoke, post(revoke::revoke));
+    others = at(others, Route::Token, post(token::token));
     others = at(others, Route::ForwardAuth, any(forward_auth::forward_auth));
     for path in ["/forward-auth/{*below}", "/auth/forward-auth/{*below}"] {
         others = others.route(path, any(forward_auth::forward_auth));
@@ -156,6 +349,9 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     others = at(others, Route::StatusList, get(status_list::status_list));
     others = at(others, Route::Jwks, get(well_known::jwks));
     others = at(others, Route::OpenIdConfiguration, get(well_known::openid_configuration));
+    if settings.admin {
+        others = administration(others);
+    }
     others = at(others, Route::Healthz, get(health::healthz));
     others = at(others, Route::Readyz, get(health::readyz));
     if settings.docs {
@@ -166,6 +362,28 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
     }
     let others = others.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
     Edge::new(Routes { others: others.with_state(api.clone()), api: Some(api) }, settings)
+}
+
+/// The routes of administrators.
+fn administration(mut routes: Router<Api>) -> Router<Api> {
+    routes = at(routes, Route::AdminUsers, get(admin::user::list).post(admin::user::create));
+    routes = at(routes, Route::AdminUser, get(admin::user::get).delete(admin::user::delete));
+    routes = at(routes, Route::AdminDisable, post(admin::user::disable));
+    routes = at(routes, Route::AdminEnable, post(admin::user::enable));
+    routes = at(routes, Route::AdminRole, put(admin::role::give).delete(admin::role::take));
+    routes = at(routes, Route::AdminSessions, get(admin::session::list).delete(admin::session::end_all));
+    routes = at(routes, Route::AdminSession, delete(admin::session::end));
+    routes = at(routes, Route::AdminMemberships, get(admin::member::list));
+    routes = at(routes, Route::AdminMembership, put(admin::member::add).delete(admin::member::remove));
+    routes = at(routes, Route::AdminGroups, get(admin::group::list).post(admin::group::create));
+    routes = at(routes, Route::AdminGroup, get(admin::group::get).delete(admin::group::delete));
+    routes = at(routes, Route::AdminPermission, put(admin::group::give).delete(admin::group::take));
+    routes = at(routes, Route::AdminKeys, get(admin::key::list));
+    routes = at(routes, Route::AdminRotate, post(admin::key::rotate));
+    routes = at(routes, Route::AdminAudit, get(admin::event::list));
+    routes = at(routes, Route::AdminApiKeys, get(admin::api_key::list).post(admin::api_key::create));
+    routes = at(routes, Route::AdminApiKey, delete(admin::api_key::revoke));
+    at(routes, Route::AdminBootstrap, post(admin::bootstrap::bootstrap))
 }
 
 /// Where requests are answered. The routes of the API document are fixed paths that take every method, so they need no

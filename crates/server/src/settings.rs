@@ -18,6 +18,8 @@ pub struct ServerSettings {
     pub forward_auth_cookie: Option<String>,
     /// Whether /docs and /openapi.json are there (KY-06).
     pub docs: bool,
+    /// Whether the routes of administrators are there (AD-02).
+    pub admin: bool,
     /// Whether only names of this machine are answered to, against DNS rebinding (for the development mode).
     pub loopback_hosts_only: bool,
     /// Requests at the same time, also those whose body is still coming; more are answered with 503. By default as many as
@@ -30,7 +32,7 @@ pub struct ServerSettings {
 }
 
 impl Default for ServerSettings {
-    /// Closed: no other origin, no proxy, no pages.
+    /// Closed: no other origin, no proxy, no pages, no administration.
     fn default() -> Self {
         Self {
             verify_invalid_status: 400,
@@ -38,6 +40,7 @@ impl Default for ServerSettings {
             trusted_proxies: Vec::new(),
             forward_auth_cookie: None,
             docs: false,
+            admin: false,
             loopback_hosts_only: false,
             max_in_flight: 8192,
             body_timeout: Duration::from_secs(30),

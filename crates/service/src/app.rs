@@ -55,6 +55,8 @@ pub struct Inner {
     pub counters: Counters,
     pub(crate) keys: Keys,
     pub(crate) index_key: IndexKey,
+    /// Makes the tokens of links in mails out of random seeds.
+    pub(crate) link_key: IndexKey,
     pub(crate) addresses: AddressLimits,
     pub(crate) storms: StormWatch,
     /// Which sessions have ended, as it is published.
@@ -73,7 +75,7 @@ pub struct Inner {
     pub(crate) legacy_until: Timestamp,
 }
 
-/// Events since the start; every counter only grows.
+/// Events since the start; every counter only grows, but for the last.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Logins that gave tokens.
@@ -96,6 +98,14 @@ pub struct Counters {
     pub legacy_tokens: AtomicU64,
     /// Tokens of the shared secret that were taken while public keys sign.
     pub shared_key_tokens: AtomicU64,
+    /// Mails that a server took.
+    pub mails_sent: AtomicU64,
+    /// Attempts to send a mail that failed and are repeated.
+    pub mails_deferred: AtomicU64,
+    /// Mails that were given up.
+    pub mails_failed: AtomicU64,
+    /// Mails that wait to be sent, counted once a minute; this one grows and shrinks.
+    pub mails_waiting: AtomicU64,
 }
 
 impl Deref for App {
@@ -144,6 +154,7 @@ impl App {
             names,
             status: StatusLists::default(),
             schemes: ArcSwap::from_pointee(schemes),
+            link_key: index_key.child("links of mails"),
             index_key,
             leaving: AtomicBool::new(false),
             ready_at: AtomicI64::new(i64::MIN),

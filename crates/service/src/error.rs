@@ -32,6 +32,8 @@ pub enum Kind {
     TokenInvalid,
     /// The token in the Authorization header is not good; the fault is the one of its check.
     BearerInvalid(Cow<'static, str>),
+    /// Whoever asks is known, and may not do that.
+    Forbidden,
     /// There is no such thing.
     NotFound,
     /// It clashes with what there is.
@@ -87,6 +89,43 @@ impl Error {
     pub fn bearer(fault: TokenFault) -> Self {
         let detail = "Given token not valid for any token type";
         Self::new(Kind::BearerInvalid(fault.message()), TOKEN_NOT_VALID, detail)
+    }
+
+    /// Whoever asks may not do that; the words are Django REST framework's.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        let detail = "You do not have permission to perform this action.";
+        Self::new(Kind::Forbidden, "permission_denied", detail)
+    }
+
+    /// It concerns rights that whoever asks does not have.
+    #[must_use]
+    pub fn beyond() -> Self {
+        Self::new(Kind::Forbidden, "beyond_own_rights", "That takes rights which you do not have.")
+    }
+
+    /// It takes a login that is not long ago.
+    #[must_use]
+    pub fn login_not_fresh() -> Self {
+        Self::new(Kind::Forbidden, "login_not_fresh", "Log in again to do this.")
+    }
+
+    /// The current password that was to be given again is not the account's.
+    #[must_use]
+    pub fn wrong_password() -> Self {
+        Self::new(Kind::Forbidden, "wrong_password", "The current password is not right.")
+    }
+
+    /// It needs mail, and this installation sends none.
+    #[must_use]
+    pub fn mail_off() -> Self {
+        Self::new(Kind::Conflict, "mail_off", "This service sends no mail; ask those who run it.")
+    }
+
+    /// Another request has changed the account in between.
+    #[must_use]
+    pub fn changed_meanwhile() -> Self {
+        Self::conflict("The account was changed meanwhile; try again.")
     }
 
     /// There is no such thing.

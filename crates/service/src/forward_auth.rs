@@ -17,9 +17,14 @@ pub struct Visitor {
 /// Who an access token speaks for. The name is read from the database once, and again after the user has changed.
 ///
 /// # Errors
-/// [`crate::Kind::BearerInvalid`] when the token is not a good access token; [`crate::Kind::Unavailable`].
+/// [`crate::Kind::BearerInvalid`] when the token is not a good access token; [`crate::Kind::Forbidden`] for one of an API key;
+/// [`crate::Kind::Unavailable`].
 pub async fn visitor(app: &App, caller: &Caller, token: &str) -> Result<Visitor> {
     let identity = verify::bearer(app, caller, token).await?;
+    // Who is behind the proxy would not hear of the scope, and take a limited token for its whole account.
+    if identity.by_key {
+        return Err(Error::forbidden());
+    }
     Ok(Visitor { identity, username: username(app, identity.user_id).await? })
 }
 

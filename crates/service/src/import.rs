@@ -1,22 +1,36 @@
 //! Taking in the users of another system: repeatable, batch by batch, while that system is still in use.
+//!
+//! A batch is one transaction. Most of its rows are new, or are known and unchanged: both are told by two lookups for the
+//! whole batch, and new ones are stored by as few statements as the engine allows. Whatever meets something that is here
+//! already is looked at alone (`import/row.rs`).
+
+mod group;
+mod row;
+mod token;
 
 use domain::audit::{Event, EventKind};
+use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
-use store::change::{self, What};
-use store::imported_user::{self, Memory};
-use store::user::{Credentials, NewPassword, NewUser};
+use store::change::Change;
+use store::imported_user::{self, Fresh};
+use store::user::{NewPassword, NewUser};
 use store::{Dialect, Tx};
 
 use crate::audit::{self, By};
 use crate::error::Result;
 use crate::{App, retry};
+pub use group::{
+    GroupOutcome, Groups, ImportedGroup, ImportedPermission, apply_groups, group_named, permission_named,
+};
+pub use store::{Error as StoreError, Foreign, PostgresOptions, Row};
+pub use token::{RefusedToken, refuse_tokens};
 
 /// One row of another system's user table, already read and checked by the importer.
 #[derive(Clone, Debug)]
 pub struct ImportedUser {
-    /// The id there, kept here.
-    pub id: UserId,
+    /// The id there, kept here; without one the account is found by its exact name, or gets the next id.
+    pub id: Option<UserId>,
     /// The name as it is there.
     pub username: Username,
     /// The address.
@@ -27,16 +41,24 @@ pub struct ImportedUser {
     pub last_name: String,
     /// The hash as it is there; a format that is not known never verifies.
     pub password_hash: String,
+    /// What `crypto::password::scheme_of` says of the hash.
+    pub password_scheme: String,
+    /// Whether the password is checked as Django trimmed it.
+    pub password_trims: bool,
     /// Whether the account may log in.
     pub is_active: bool,
     /// Django's staff flag.
     pub is_staff: bool,
     /// Django's superuser flag.
     pub is_superuser: bool,
-    /// When the account was made.
-    pub created_at: Timestamp,
+    /// When the account was made, if that is known.
+    pub created_at: Option<Timestamp>,
     /// The last login there.
     pub last_login_at: Option<Timestamp>,
+    /// The groups of the user, by their ids here.
+    pub groups: Vec<GroupId>,
+    /// The permissions that the user has of his own, by their ids here.
+    pub permissions: Vec<PermissionId>,
     /// SHA-256 of the source row without its last login: tells whether the source has changed since the last run.
     pub fingerprint: [u8; 32],
 }
@@ -72,7 +94,21 @@ pub enum RowOutcome {
     },
 }
 
-/// Takes in one batch in one transaction; a dry run answers the same and writes nothing.
+/// Gets the database ready for an import, and says how many rows a batch should have: enough to share its costs, few enough
+/// that others who write wait for a fraction of a second.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn prepare(app: &App) -> Result<usize> {
+    app.db.prepare_for_bulk().await?;
+    Ok(match app.db.dialect() {
+        Dialect::Sqlite => 20_000,
+        // A statement may take five seconds, also on a server that is busy.
+        Dialect::Postgres => 5_000,
+    })
+}
+
+/// Takes in one batch in one transaction; a dry run answers the same and writes nothing. No id may occur twice in it.
 ///
 /// # Errors
 /// When the database cannot be written; nothing of the batch is stored then.
@@ -82,10 +118,10 @@ pub async fn apply_batch(
     rows: &[ImportedUser],
     dry_run: bool,
 ) -> Result<Vec<RowOutcome>> {
-    let highest = rows.iter().map(|row| row.id.get()).max();
+    let highest = rows.iter().filter_map(|row| row.id).max();
     if let Some(highest) = highest.filter(|_| !dry_run && app.db.dialect() == Dialect::Postgres) {
         // Ids given here do not move the sequence on: a registration meanwhile must not be issued one of them.
-        reserve_ids(app, highest).await?;
+        reserve_ids(app, highest.get()).await?;
     }
     let mut turn = 0;
     loop {
@@ -102,22 +138,110 @@ async fn try_to_apply(
     rows: &[ImportedUser],
     dry_run: bool,
 ) -> Result<Vec<RowOutcome>> {
-    let mut changes = Vec::new();
-    let mut outcomes = Vec::with_capacity(rows.len());
+    let mut changes: Vec<Change> = Vec::new();
     let mut tx = app.db.begin().await?;
     let now = app.clock.now(); // of the batch: an import takes long
-    for row in rows {
-        let scheme = crypto::password::scheme_of(&row.password_hash);
-        outcomes.push(apply(&mut tx, now, source, row, &scheme, &mut changes).await?);
+    let mut outcomes = sort_out(&mut tx, source, rows).await?;
+    store_new(&mut tx, now, source, rows, &mut outcomes).await?;
+    let mut answers = Vec::with_capacity(rows.len());
+    for (row, standing) in rows.iter().zip(outcomes) {
+        answers.push(match standing {
+            Standing::Done(outcome) => outcome,
+            Standing::New | Standing::Met => row::apply(&mut tx, now, source, row, &mut changes).await?,
+        });
     }
     if !dry_run {
-        if let Some(event) = summary(source, &outcomes) {
+        if let Some(event) = summary(source, &answers) {
             audit::record(&mut tx, &By::operator(now), &event)?;
         }
         tx.commit().await?;
         changes.iter().for_each(|change| app.feed.apply(change, now));
     }
-    Ok(outcomes)
+    Ok(answers)
+}
+
+/// How a row of a batch stands while the batch is worked on.
+enum Standing {
+    /// Neither its id nor a memory of it is here.
+    New,
+    /// It meets something: to be looked at alone.
+    Met,
+    /// Nothing more to do.
+    Done(RowOutcome),
+}
+
+async fn sort_out(tx: &mut Tx, source: &str, rows: &[ImportedUser]) -> Result<Vec<Standing>> {
+    let ids: Vec<i64> = rows.iter().filter_map(|row| row.id).map(UserId::get).collect();
+    let present = imported_user::present(tx, source, &ids).await?;
+    let standing = |row: &ImportedUser| {
+        let Some(id) = row.id.map(UserId::get) else { return Standing::Met };
+        match (present.known.get(&id), present.taken.get(&id)) {
+            (None, None) => Standing::New,
+            (Some(digest), Some(true)) if *digest == row.fingerprint => Standing::Done(RowOutcome::Unchanged),
+            _ => Standing::Met,
+        }
+    };
+    Ok(rows.iter().map(standing).collect())
+}
+
+/// Stores the new rows together. Those whose name is taken, wholly or but for its case, stay for a look at each.
+async fn store_new(
+    tx: &mut Tx,
+    now: Timestamp,
+    source: &str,
+    rows: &[ImportedUser],
+    standings: &mut [Standing],
+) -> Result<()> {
+    let places: Vec<usize> =
+        (0..rows.len()).filter(|place| matches!(standings[*place], Standing::New)).collect();
+    let fresh: Vec<Fresh<'_>> = places.iter().map(|place| fresh(&rows[*place], now)).collect();
+    let stored = imported_user::insert_fresh(tx, source, &fresh).await?;
+    for (place, stored) in places.into_iter().zip(stored) {
+        let row = &rows[place];
+        if let (true, Some(id)) = (stored, row.id) {
+            add_memberships(tx, id, row).await?;
+            standings[place] = Standing::Done(RowOutcome::Created { same_key_as: None });
+        }
+    }
+    Ok(())
+}
+
+fn fresh(row: &ImportedUser, now: Timestamp) -> Fresh<'_> {
+    let user = new_user(row, true, now);
+    let text = imported_user::fingerprint_of_new(&user, &row.groups, &row.permissions);
+    let our_digest = crypto::keyed::sha256(text.as_bytes());
+    Fresh { user, source_digest: row.fingerprint, our_digest }
+}
+
+fn new_user(row: &ImportedUser, claims_key: bool, now: Timestamp) -> NewUser<'_> {
+    NewUser {
+        id: row.id,
+        username: &row.username,
+        claims_key,
+        email: &row.email,
+        first_name: &row.first_name,
+        last_name: &row.last_name,
+        password: NewPassword {
+            hash: &row.password_hash,
+            scheme: &row.password_scheme,
+            trims: row.password_trims,
+        },
+        is_staff: row.is_staff,
+        is_superuser: row.is_superuser,
+        created_at: row.created_at.unwrap_or(now),
+        last_login_at: row.last_login_at,
+        disabled_at: (!row.is_active).then_some(now),
+    }
+}
+
+async fn add_memberships(tx: &mut Tx, id: UserId, row: &ImportedUser) -> Result<()> {
+    for group in &row.groups {
+        store::group::add_user(tx, id, *group).await?;
+    }
+    for permission in &row.permissions {
+        store::group::grant_user(tx, id, *permission).await?;
+    }
+    Ok(())
 }
 
 /// What a batch has changed, if anything.
@@ -137,83 +261,4 @@ pub async fn reserve_ids(app: &App, at_least: i64) -> Result<()> {
     let mut tx = app.db.begin().await?;
     imported_user::reserve_ids(&mut tx, at_least).await?;
     Ok(tx.commit().await?)
-}
-
-async fn apply(
-    tx: &mut Tx,
-    now: Timestamp,
-    source: &str,
-    row: &ImportedUser,
-    scheme: &str,
-    changes: &mut Vec<change::Change>,
-) -> Result<RowOutcome> {
-    let memory = imported_user::find(tx, source, row.id).await?;
-    let current = imported_user::lock_credentials(tx, row.id).await?;
-    match (&memory, &current) {
-        (Some(_), None) => return Ok(RowOutcome::DeletedHere),
-        (None, None) if store::user::is_deleted(tx, row.id).await? => return Ok(RowOutcome::DeletedHere),
-        (None, Some(taken)) => {
-            return Ok(RowOutcome::IdTaken { username: taken.user.username.as_str().to_owned() });
-        }
-        (Some(memory), Some(_)) if memory.source_digest == row.fingerprint => {
-            return Ok(RowOutcome::Unchanged);
-        }
-        (Some(memory), Some(current)) if memory.our_digest != digest(current) => {
-            return Ok(RowOutcome::Conflict);
-        }
-        _ => {}
-    }
-    if let Some(by) = imported_user::other_with_name(tx, row.username.as_str(), row.id).await? {
-        return Ok(RowOutcome::NameTaken { by });
-    }
-    let key = row.username.key();
-    let same_key_as = imported_user::other_with_claim(tx, key.as_str(), row.id).await?;
-    let new = new_user(row, scheme, same_key_as.is_none(), now, current.as_ref());
-    let outcome = if current.is_some() {
-        if let Some(epoch) = imported_user::update_user(tx, row.id, &new, now).await? {
-            let what = What::User { id: row.id, epoch, active: row.is_active };
-            changes.push(change::append(tx, now, what).await?);
-        }
-        RowOutcome::Updated { same_key_as }
-    } else {
-        store::user::insert(tx, &new).await?;
-        RowOutcome::Created { same_key_as }
-    };
-    remember(tx, source, row).await?;
-    Ok(outcome)
-}
-
-fn new_user<'a>(
-    row: &'a ImportedUser,
-    scheme: &'a str,
-    claims_key: bool,
-    now: Timestamp,
-    current: Option<&Credentials>,
-) -> NewUser<'a> {
-    let last_login_here = current.and_then(|current| current.user.last_login_at);
-    NewUser {
-        id: Some(row.id),
-        username: &row.username,
-        claims_key,
-        email: &row.email,
-        first_name: &row.first_name,
-        last_name: &row.last_name,
-        password: NewPassword { hash: &row.password_hash, scheme, trims: true },
-        is_staff: row.is_staff,
-        is_superuser: row.is_superuser,
-        created_at: row.created_at,
-        last_login_at: row.last_login_at.max(last_login_here),
-        disabled_at: (!row.is_active).then_some(now),
-    }
-}
-
-async fn remember(tx: &mut Tx, source: &str, row: &ImportedUser) -> Result<()> {
-    let stored = imported_user::find_credentials(tx, row.id).await?;
-    let our_digest = stored.as_ref().map(digest).unwrap_or_default();
-    let memory = Memory { source_digest: row.fingerprint.to_vec(), our_digest };
-    Ok(imported_user::save(tx, source, row.id, &memory).await?)
-}
-
-fn digest(stored: &Credentials) -> Vec<u8> {
-    crypto::keyed::sha256(imported_user::fingerprint_text(stored).as_bytes()).to_vec()
 }

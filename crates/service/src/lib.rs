@@ -8,22 +8,35 @@
 //! one public function that takes [`App`], [`Caller`] and its input.
 #![warn(missing_docs)]
 
+mod action;
+pub mod admin;
+pub mod api_key;
 mod app;
 pub mod audit;
 mod caller;
 pub mod clock;
 pub mod credential;
+pub mod cursor;
+pub mod email;
 mod error;
+pub mod export;
 pub mod feed;
 pub mod forward_auth;
+mod grants;
+pub mod group;
 pub mod health;
 pub mod import;
 pub mod introspection;
 mod keyring;
 pub mod login;
 pub mod logout;
+pub mod mail;
+pub mod me;
 mod names;
-mod password;
+pub mod password;
+mod password_policy;
+mod reauth;
+pub mod recovery;
 pub mod refresh;
 pub mod register;
 mod retry;
@@ -31,6 +44,7 @@ pub mod session;
 pub mod settings;
 pub mod signing_key;
 pub mod status_list;
+mod stop;
 mod throttle;
 mod token;
 pub mod user;

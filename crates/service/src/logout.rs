@@ -4,6 +4,7 @@ use domain::audit::{Actor, Event, EventKind};
 use domain::session::SessionId;
 use domain::token::{Claims, TokenType};
 use domain::user::UserId;
+use store::Tx;
 use store::change::What;
 
 use crate::audit::{self, By};
@@ -87,9 +88,13 @@ async fn spend(app: &App, caller: &Caller, by: &By<'_>, claims: &Claims) -> Resu
 /// Answers whose.
 ///
 /// # Errors
-/// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Unavailable`].
+/// [`crate::Kind::TokenInvalid`] for a token that is not, or no longer, good; [`crate::Kind::Forbidden`] for one of an API key;
+/// [`crate::Kind::Unavailable`].
 pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId> {
     let claims = verify::check(app, caller, text).await?;
+    if token::is_of_key(&claims) {
+        return Err(Error::forbidden()); // it may end its own session, not those of its account
+    }
     let mut turn = 0;
     loop {
         let done = end_all(app, caller, claims.user_id).await;
@@ -104,12 +109,8 @@ pub async fn logout_all(app: &App, caller: &Caller, text: &str) -> Result<UserId
 /// # Errors
 /// [`crate::Kind::NotFound`]; [`crate::Kind::Unavailable`].
 async fn end_all(app: &App, caller: &Caller, id: UserId) -> Result<()> {
-    let (mut tx, now) = user::begin(app).await?;
-    let ended = store::user::end_sessions(&mut tx, id, now).await?;
-    let (epoch, active) = ended.ok_or_else(|| Error::not_found("There is no such account."))?;
-    let event = Event::new(EventKind::SessionsEndedAll).user(id);
-    audit::record(&mut tx, &By::user(caller, id), &event)?;
-    user::commit_change(app, tx, now, What::User { id, epoch, active }).await?;
+    let tx = app.db.begin().await?;
+    end_all_in(app, tx, &By::user(caller, id), id).await?;
     tracing::info!(
         event = "logged_out_everywhere",
         user.id = %id,
@@ -117,4 +118,13 @@ async fn end_all(app: &App, caller: &Caller, id: UserId) -> Result<()> {
         "all sessions were ended by their owner"
     );
     Ok(())
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn end_all_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<()> {
+    let now = by.at();
+    let ended = store::user::end_sessions(&mut tx, id, now).await?;
+    let (epoch, active) = ended.ok_or_else(|| Error::not_found("There is no such account."))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::SessionsEndedAll).user(id))?;
+    user::commit_change(app, tx, now, What::User { id, epoch, active }).await
 }

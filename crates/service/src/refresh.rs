@@ -47,7 +47,7 @@ pub async fn refresh(app: &App, caller: &Caller, text: &str) -> Result<Refreshed
 
 async fn attempt(app: &App, caller: &Caller, claims: &Claims) -> Result<Refreshed> {
     if let Some(session) = rotate_at_once(app, caller, claims).await? {
-        return give(app, &session, caller.now);
+        return give(app, &session, caller.now).await;
     }
     for _ in 0..TURNS {
         let mut tx = app.db.begin().await?;
@@ -58,7 +58,7 @@ async fn attempt(app: &App, caller: &Caller, claims: &Claims) -> Result<Refreshe
         match step {
             Step::Give(session) => {
                 tx.commit().await?;
-                return give(app, &session, caller.now);
+                return give(app, &session, caller.now).await;
             }
             Step::Again => {}
             Step::Reuse(id, user) => return Err(reused(app, caller, tx, id, user).await?),
@@ -195,12 +195,12 @@ async fn reused(app: &App, caller: &Caller, tx: Tx, id: SessionId, user: UserId)
     Ok(Error::token(TokenFault::Invalid))
 }
 
-fn give(app: &App, session: &Session, now: Timestamp) -> Result<Refreshed> {
+async fn give(app: &App, session: &Session, now: Timestamp) -> Result<Refreshed> {
     if app.settings.tokens.rotation {
-        let pair = token::mint_pair(app, session, now)?;
+        let pair = token::mint_pair(app, session, now).await?;
         return Ok(Refreshed { access: pair.access, refresh: Some(pair.refresh) });
     }
-    Ok(Refreshed { access: token::mint_access(app, session, now)?, refresh: None })
+    Ok(Refreshed { access: token::mint_access(app, session, now).await?, refresh: None })
 }
 
 /// The id of the session that a refresh token of the replaced service opens. Whatever raises the epoch also sets the

@@ -3,16 +3,20 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crypto::hasher::Lane;
+use domain::action::Purpose;
 use domain::audit::{Event, EventKind};
 use domain::field::{Field, FieldErrors};
 use domain::password::Password;
-use domain::user::{EmailAddress, NAME_TAKEN, User, UserId, Username};
+use domain::time::Timestamp;
+use domain::user::{EmailAddress, NAME_TAKEN, NameKey, User, UserId, Username};
+use store::Tx;
 use store::user::{NewPassword, NewUser};
 
 use crate::audit::{self, By};
 use crate::error::{Error, Result};
+use crate::settings::Verification;
 use crate::throttle::{self, AddressLimit};
-use crate::{App, Caller, password, retry};
+use crate::{App, Caller, action, password_policy, retry};
 
 /// The fields as they came in; each is a text or says why it is none.
 pub struct Input {
@@ -60,9 +64,12 @@ async fn validate(app: &App, input: Input) -> Result<Valid> {
         }
     }
     let email = errors.take("email", input.email.and_then(|raw| EmailAddress::parse(&raw)));
+    if let (Some(name), Some(email)) = (&username, &email) {
+        check_own_address(app, name, email, &mut errors);
+    }
     let password = match input.password {
         Ok(raw) => {
-            let faults = password::faults(app, &raw, &attributes).await?;
+            let faults = password_policy::faults(app, &raw, &attributes).await?;
             if faults.is_empty() { Ok(raw) } else { Err(faults) }
         }
         faulty => faulty,
@@ -73,6 +80,15 @@ async fn validate(app: &App, input: Input) -> Result<Valid> {
             Ok(Valid { username, email, password })
         }
         _ => Err(Error::invalid(errors)),
+    }
+}
+
+/// While addresses stand for names, a name that looks like an address must be the account's own: else it would catch the logins of
+/// whoever has that address.
+pub(crate) fn check_own_address(app: &App, name: &Username, email: &EmailAddress, errors: &mut FieldErrors) {
+    let is_other = name.as_str().contains('@') && name.key() != NameKey::of(email.as_str());
+    if app.settings.accounts.login_by_email && is_other {
+        errors.push("username", vec!["A username with @ must be your own e-mail address.".into()]);
     }
 }
 
@@ -114,8 +130,24 @@ async fn try_to_store(app: &App, by: &By<'_>, kind: EventKind, new: &NewUser<'_>
         other => other?,
     };
     audit::record(&mut tx, by, &Event::new(kind).user(id))?;
+    if kind == EventKind::UserRegistered {
+        ask_for_proof(app, &mut tx, new.created_at, id).await?;
+    }
     tx.commit().await?;
     Ok(id)
+}
+
+/// Sends a link that proves the new account's address.
+async fn ask_for_proof(app: &App, tx: &mut Tx, now: Timestamp, id: UserId) -> Result<()> {
+    if app.settings.mail.is_none() || app.settings.accounts.verification == Verification::Off {
+        return Ok(());
+    }
+    match store::user::find(tx, id).await? {
+        Some(user) if !user.email.is_blank() => {
+            action::send(app, tx, now, (Purpose::VerifyEmail, &user, &user.email)).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Another request took the name while the password was hashed.

@@ -9,6 +9,17 @@ const TURNS: u32 = 4;
 /// The longest pause before the second turn; it doubles with every further one.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Runs a use case until it is not in the way of another transaction, a few times.
+pub(crate) async fn turns<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
+    let mut turn = 0;
+    loop {
+        let done = attempt().await;
+        if !again(&done, &mut turn).await {
+            return done;
+        }
+    }
+}
+
 /// Whether a use case that ended like this is to run again from its start; then it has waited for a moment that differs
 /// from one caller to the next, so that those who met do not meet again.
 pub(crate) async fn again<T>(done: &Result<T>, turn: &mut u32) -> bool {

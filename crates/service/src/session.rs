@@ -2,6 +2,7 @@
 
 use domain::audit::{Event, EventKind};
 use domain::session::{Session, SessionId};
+use domain::time::Timestamp;
 use domain::user::UserId;
 use store::Tx;
 use store::change::{self, What};
@@ -28,15 +29,24 @@ pub struct Page {
 /// # Errors
 /// [`crate::Kind::Unavailable`].
 pub async fn list(app: &App, caller: &Caller, who: Identity, after: Option<Place>) -> Result<Page> {
+    let page = list_of(app, caller, who.user_id, after).await?;
+    Ok(page.unwrap_or(Page { sessions: Vec::new(), next: None }))
+}
+
+/// The same by the user's id; nothing when there is no such user.
+pub(crate) async fn list_of(
+    app: &App,
+    caller: &Caller,
+    id: UserId,
+    after: Option<Place>,
+) -> Result<Option<Page>> {
     let mut tx = app.db.read().await?;
-    let Some(user) = store::user::find(&mut tx, who.user_id).await? else {
-        return Ok(Page { sessions: Vec::new(), next: None });
-    };
+    let Some(user) = store::user::find(&mut tx, id).await? else { return Ok(None) };
     let sessions = store::session::list_live(&mut tx, user.id, user.epoch, after, PAGE, caller.now).await?;
     let full = sessions.len() as i64 == PAGE;
     let last = sessions.last().filter(|_| full);
     let next = last.map(|session| Place { created_at: session.created_at, id: session.id });
-    Ok(Page { sessions, next })
+    Ok(Some(Page { sessions, next }))
 }
 
 /// Ends a session of a user.
@@ -55,15 +65,9 @@ pub async fn end(app: &App, caller: &Caller, who: Identity, id: SessionId) -> Re
 
 async fn try_to_end(app: &App, caller: &Caller, who: Identity, id: SessionId) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let found = store::session::find(&mut tx, id).await?;
-    let own = found.filter(|found| {
-        let session = &found.session;
-        session.user_id == who.user_id
-            && !session.is_ended(found.user_epoch)
-            && !session.is_expired(caller.now)
-    });
+    let live = is_live(&mut tx, id, who.user_id, caller.now).await?;
     let event = ended(id, who.user_id, "list");
-    if own.is_none() || !revoke(app, tx, id, &By::user(caller, who.user_id), &event).await? {
+    if !live || !revoke(app, tx, id, &By::user(caller, who.user_id), &event).await? {
         return Err(Error::not_found("There is no such session."));
     }
     tracing::info!(
@@ -74,6 +78,15 @@ async fn try_to_end(app: &App, caller: &Caller, who: Identity, id: SessionId) ->
         "a session was ended by its owner"
     );
     Ok(())
+}
+
+/// Whether a user has this session, and it has neither ended nor expired.
+pub(crate) async fn is_live(tx: &mut Tx, id: SessionId, user: UserId, now: Timestamp) -> Result<bool> {
+    let found = store::session::find(tx, id).await?;
+    Ok(found.is_some_and(|found| {
+        let session = &found.session;
+        session.user_id == user && !session.is_ended(found.user_epoch) && !session.is_expired(now)
+    }))
 }
 
 /// A session that was ended, and by which means.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::mail::Mailer;
 use crypto::breached::BreachedPasswords;
 use crypto::jws::Algorithm;
 use crypto::seal::SealingKey;
@@ -25,18 +26,27 @@ pub struct Settings {
     pub breached_passwords: Option<Arc<BreachedPasswords>>,
     /// Whether logins and registrations are throttled.
     pub throttle: bool,
-    /// Whether a password is taken no more after a hundred consecutive failures, until it is set anew; with `throttle` only.
+    /// Whether a password is taken no more after a hundred consecutive failures, until it is set anew; with `throttle` and
+    /// `mail` only, for accounts with an address.
     pub hard_stop: bool,
     /// Within this time a change made elsewhere is seen here.
     pub revocation_bound: Duration,
     /// Where status lists are published, if they are; with public keys only.
     pub status: Option<StatusSettings>,
+    /// What owners may do with their accounts.
+    pub accounts: AccountSettings,
+    /// How mails are written and sent, if they are.
+    pub mail: Option<MailSettings>,
     /// The other services that may ask about tokens.
     pub services: Vec<ServiceCredential>,
     /// Whether replicas tell each other of changes through the database, where it can do that.
     pub feed_notify: bool,
     /// Beyond this age of the feed no access token is judged.
     pub feed_max_staleness: Duration,
+    /// What administrators may do.
+    pub admin: AdminSettings,
+    /// API keys.
+    pub api_keys: ApiKeySettings,
     /// The audit trail.
     pub audit: AuditSettings,
 }
@@ -75,8 +85,21 @@ pub struct TokenSettings {
     pub issuer: Option<String>,
     /// `aud` of new tokens; required of every token when set.
     pub audience: Option<String>,
+    /// What access tokens say of roles and permissions.
+    pub roles: TokenRoles,
     /// Until when tokens of the replaced service are taken; seven days after the first start when not set.
     pub legacy_until: Option<Timestamp>,
+}
+
+/// What access tokens of a login say of roles and permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRoles {
+    /// Nothing.
+    Off,
+    /// `roles`: `staff`, `superuser`, and the names of the user's groups.
+    Roles,
+    /// `scope`: the user's permissions.
+    Scope,
 }
 
 /// Status lists, for services that check tokens by themselves.
@@ -86,6 +109,80 @@ pub struct StatusSettings {
     pub public_url: String,
     /// How long others may keep a list: so late they hear of a session's end.
     pub ttl: Duration,
+}
+
+/// What administrators may do.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// Administrators change things within this time of their login; after it they log in again.
+    pub fresh_login: Duration,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { fresh_login: Duration::from_secs(60 * 60) }
+    }
+}
+
+/// API keys.
+#[derive(Clone, Debug)]
+pub struct ApiKeySettings {
+    /// A key lives no longer than this.
+    pub max_lifetime: Duration,
+}
+
+impl Default for ApiKeySettings {
+    fn default() -> Self {
+        Self { max_lifetime: Duration::from_secs(365 * 24 * 60 * 60) }
+    }
+}
+
+/// What owners may do with their accounts.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// Whether addresses are to be proved.
+    pub verification: Verification,
+    /// Whether a proved address stands for the name of its account at login.
+    pub login_by_email: bool,
+    /// Whether users are told of logins from devices that were not seen before.
+    pub login_notices: bool,
+    /// How long an account that was closed by its owner can be opened again before it is deleted.
+    pub deletion_grace: Duration,
+}
+
+/// Whether addresses are to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Only when a user asks for it.
+    Off,
+    /// A link is sent at registration.
+    Optional,
+    /// The same, and nobody logs in whose address is not proved.
+    Required,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self {
+            verification: Verification::Optional,
+            login_by_email: false,
+            login_notices: true,
+            deletion_grace: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// How mails are written and sent.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// Writes and sends them.
+    pub mailer: Mailer,
+    /// Where the pages are that links in mails lead to, without a slash at its end.
+    pub link_url: String,
+    /// The language of the texts, as their folder is called.
+    pub language: String,
+    /// The time for one delivery.
+    pub timeout: Duration,
 }
 
 /// Which keys sign and check tokens.
@@ -164,12 +261,16 @@ impl Default for Settings {
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             breached_passwords: None,
             throttle: true,
-            hard_stop: false,
+            hard_stop: true,
             revocation_bound: Duration::from_secs(1),
             status: None,
+            accounts: AccountSettings::default(),
+            mail: None,
             services: Vec::new(),
             feed_notify: true,
             feed_max_staleness: Duration::from_secs(60),
+            admin: AdminSettings::default(),
+            api_keys: ApiKeySettings::default(),
             audit: AuditSettings::default(),
         }
     }
@@ -186,6 +287,7 @@ impl Default for TokenSettings {
             rotation: true,
             issuer: None,
             audience: None,
+            roles: TokenRoles::Off,
             legacy_until: None,
         }
     }

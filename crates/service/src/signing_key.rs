@@ -161,10 +161,26 @@ fn listed(row: StoredKey, longest: Longest, now: Timestamp) -> Listed {
 /// # Errors
 /// [`crate::Kind::Conflict`] when no public keys sign, or the next one is published already.
 pub async fn rotate(app: &App) -> Result<Vec<Listed>> {
-    let settings = app.settings.keys.clone();
-    require_public(&settings)?;
-    let made = [make(&settings, Purpose::Access).await?, make(&settings, Purpose::Refresh).await?];
-    let mut tx = app.db.begin().await?;
+    let made = make_next(app).await?;
+    let (tx, now) = crate::user::begin(app).await?;
+    let next = rotate_in(app, tx, &By::operator(now), &made).await?;
+    follow_rotation(app).await?;
+    Ok(next)
+}
+
+/// The next keys, not stored yet.
+pub(crate) struct Next([Made; 2]);
+
+/// Makes the next keys: before a transaction, for that may take long.
+pub(crate) async fn make_next(app: &App) -> Result<Next> {
+    let settings = &app.settings.keys;
+    require_public(settings)?;
+    Ok(Next([make(settings, Purpose::Access).await?, make(settings, Purpose::Refresh).await?]))
+}
+
+/// Publishes keys that were made, by whoever asked for it.
+pub(crate) async fn rotate_in(app: &App, mut tx: Tx, by: &By<'_>, made: &Next) -> Result<Vec<Listed>> {
+    let settings = &app.settings.keys;
     change(&mut tx).await?;
     let now = app.clock.now();
     let longest = longest(&mut tx).await?;
@@ -176,16 +192,21 @@ pub async fn rotate(app: &App) -> Result<Vec<Listed>> {
         return Err(Error::conflict(format!("The next key, {}, is published already.", next.id)));
     }
     let mut next = Vec::new();
-    for key in made {
-        let row = key.row(&settings, now, now + settings.rotation.publish_ahead)?;
+    for key in &made.0 {
+        let row = key.row(settings, now, now + settings.rotation.publish_ahead)?;
         signing_key::insert(&mut tx, &row).await?;
-        audit::record(&mut tx, &By::operator(now), &about(EventKind::KeyRotated, &row))?;
+        audit::record(&mut tx, by, &about(EventKind::KeyRotated, &row))?;
         next.push(listed(row, longest, now));
     }
     tx.commit().await?;
+    Ok(next)
+}
+
+/// Takes in here what was just published.
+pub(crate) async fn follow_rotation(app: &App) -> Result<()> {
     poll(app).await?;
     tracing::info!(event = "signing_keys_rotated", "the next signing keys are published");
-    Ok(next)
+    Ok(())
 }
 
 /// Ends keys at once, here now and on every replica within the bound: what they signed is refused. When nobody is left to

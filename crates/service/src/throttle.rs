@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::throttle::{FailureLog, Network, Rate};
+use domain::time::Timestamp;
 use domain::user::NameKey;
 use store::user::Credentials;
 use store::{Dialect, Tx, unknown_name};
@@ -33,11 +34,15 @@ pub(crate) enum AddressLimit {
     /// Failed logins to names whose owners have not logged in from there lately. Always counted; it limits only while a storm
     /// rages.
     Stranger = 2,
+    /// Requests that send mail to somebody.
+    Mail = 3,
+    /// Uses of links in mails.
+    Link = 4,
 }
 
 impl AddressLimit {
     /// All of them. Each is stored by its number: never change one.
-    const ALL: [Self; 3] = [Self::Login, Self::Registration, Self::Stranger];
+    const ALL: [Self; 5] = [Self::Login, Self::Registration, Self::Stranger, Self::Mail, Self::Link];
 
     /// So many at once, and then one in each interval.
     const fn rate(self) -> Rate {
@@ -45,6 +50,8 @@ impl AddressLimit {
             Self::Login => Rate::new(100, Duration::from_secs(6)),
             Self::Registration => Rate::new(100, Duration::from_secs(30)),
             Self::Stranger => Rate::new(5, Duration::from_secs(60)),
+            Self::Mail => Rate::new(20, Duration::from_secs(60)),
+            Self::Link => Rate::new(100, Duration::from_secs(6)),
         }
     }
 }
@@ -147,6 +154,22 @@ async fn try_to_reserve(
 
 /// Takes a reservation back: the password was never looked at.
 pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey) -> Result<()> {
+    settle(app, caller, name, key, FailureLog::cancelled).await
+}
+
+/// The reserved attempt had the right password.
+pub(crate) async fn succeeded(app: &App, caller: &Caller, name: &str, key: &NameKey) -> Result<()> {
+    settle(app, caller, name, key, FailureLog::succeeded).await
+}
+
+/// Notes how a reserved attempt ended, and gives the network its share back.
+async fn settle(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    key: &NameKey,
+    ended: fn(&mut FailureLog, Network, Timestamp),
+) -> Result<()> {
     give_back(app, caller, AddressLimit::Login);
     if !app.settings.throttle {
         return Ok(());
@@ -159,7 +182,7 @@ pub(crate) async fn cancel(app: &App, caller: &Caller, name: &str, key: &NameKey
         if turn == 0 {
             give_back_stranger(app, caller, &log);
         }
-        log.cancelled(Network::of(caller.address), caller.now);
+        ended(&mut log, Network::of(caller.address), caller.now);
         if write_log(app, &mut tx, found.as_ref(), key, Some(&old), &log).await? {
             tx.commit().await?;
             return Ok(());

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crypto::jws::TokenKind;
+use domain::api_key::{ApiKeyId, Scope};
 use domain::session::{Jti, Lifetimes, Session, SessionId};
 use domain::signing_key::Purpose;
 use domain::time::Timestamp;
@@ -12,7 +13,9 @@ use domain::user::UserId;
 
 use crate::App;
 use crate::error::{Error, Result};
+use crate::grants;
 use crate::keyring::SignedBy;
+use crate::refresh::legacy_jti;
 use crate::settings::TokenProfile;
 use crate::status_list;
 
@@ -28,24 +31,54 @@ pub struct TokenPair {
 }
 
 /// The pair of a session as it stands: the refresh token is the one of its generation, always the same.
-pub(crate) fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<TokenPair> {
-    Ok(TokenPair { refresh: mint_refresh(app, session, now)?, access: mint_access(app, session, now)? })
+pub(crate) async fn mint_pair(app: &App, session: &Session, now: Timestamp) -> Result<TokenPair> {
+    let access = mint_access(app, session, now).await?;
+    Ok(TokenPair { refresh: mint_refresh(app, session, now)?, access })
 }
 
 /// A new access token; it dies with its session's absolute lifetime at the latest.
-pub(crate) fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
+pub(crate) async fn mint_access(app: &App, session: &Session, now: Timestamp) -> Result<String> {
     let expires_at = (now + app.settings.tokens.access_lifetime).min(session.expires_at);
     let jti = Jti::new(crypto::random::fill());
-    let status = session.status.and_then(|status| {
-        let uri = status_list::uri(app, status.list)?;
-        Some(StatusReference { place: status.place, uri })
-    });
+    let status = status(app, session);
+    let granted = grants::claims(app, session.user_id).await?;
     let claims = Claims { status, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
     if !is_rfc9068(app) {
-        return sign(app, Purpose::Access, TokenKind::Jwt, &claims, now);
+        return sign(app, Purpose::Access, TokenKind::Jwt, &Claims { standard: granted, ..claims }, now);
     }
-    let standard = Standard::of(session.user_id, FIRST_PARTY);
+    let Standard { scope, roles, .. } = granted;
+    let standard = Standard { scope, roles, ..Standard::of(session.user_id, FIRST_PARTY) };
     sign(app, Purpose::Access, TokenKind::AccessToken, &Claims { standard, ..claims }, now)
+}
+
+/// An access token for an API key: of the key's session, limited to a scope. `client_id` names the key, under every profile: by it
+/// such a token is told from one of a login.
+pub(crate) fn mint_for_key(
+    app: &App,
+    session: &Session,
+    key: &ApiKeyId,
+    scope: &Scope,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<String> {
+    let jti = Jti::new(crypto::random::fill());
+    let standard = Standard { scope: Some(scope.to_string()), ..Standard::of(session.user_id, key.as_str()) };
+    let status = status(app, session);
+    let claims = Claims { status, standard, ..claims(app, TokenType::Access, session, jti, now, expires_at) };
+    let kind = if is_rfc9068(app) { TokenKind::AccessToken } else { TokenKind::Jwt };
+    sign(app, Purpose::Access, kind, &claims, now)
+}
+
+/// Whether a token was given for an API key.
+pub(crate) fn is_of_key(claims: &Claims) -> bool {
+    claims.standard.client.as_deref().is_some_and(|client| client != FIRST_PARTY)
+}
+
+/// Where it is told whether the session has ended, if it is.
+fn status(app: &App, session: &Session) -> Option<StatusReference> {
+    let status = session.status?;
+    let uri = status_list::uri(app, status.list)?;
+    Some(StatusReference { place: status.place, uri })
 }
 
 /// The refresh token of the session's generation. Everything in it is read from the row, so that a redelivered
@@ -138,7 +171,7 @@ pub(crate) enum LegacyUser {
 }
 
 /// Judges a token without a session by its user: minted in the time of such tokens, not before the user was created,
-/// and not before the user's own not-before.
+/// and not before the user's own not-before. A refresh token must not have been refused where it comes from.
 pub(crate) async fn legacy_user(
     app: &App,
     tx: &mut store::Tx,
@@ -151,6 +184,11 @@ pub(crate) async fn legacy_user(
     let Some(user) = store::user::find(tx, claims.user_id).await? else { return Ok(LegacyUser::Refused) };
     let earliest = user.created_at.seconds().max(user.not_before.unwrap_or(i64::MIN));
     if claims.issued_at < earliest {
+        return Ok(LegacyUser::Refused);
+    }
+    if claims.token_type == TokenType::Refresh
+        && store::refused_token::is_refused(tx, legacy_jti(&claims.jti)).await?
+    {
         return Ok(LegacyUser::Refused);
     }
     if user.disabled_at.is_some() {

@@ -1,6 +1,8 @@
 //! Accounts, as an operator handles them.
 
+use ::mail::Template;
 use crypto::hasher::Lane;
+use domain::action::Purpose;
 use domain::audit::{Event, EventKind};
 use domain::field::FieldErrors;
 use domain::password::Password;
@@ -12,8 +14,9 @@ use store::user::NewPassword;
 
 use crate::audit::{self, By};
 use crate::error::{Error, Result};
-use crate::register::store_new;
-use crate::{App, password, retry};
+use crate::mail::Draft;
+use crate::register::{check_own_address, store_new};
+use crate::{App, Caller, action, mail, password_policy, retry, throttle};
 
 /// An account to be made by an operator.
 pub struct NewUser {
@@ -34,38 +37,68 @@ pub struct NewUser {
 /// # Errors
 /// [`crate::Kind::Invalid`] with the faulty fields.
 pub async fn create(app: &App, new: NewUser) -> Result<User> {
-    let mut errors = FieldErrors::default();
-    let username = errors.take("username", Username::parse(&new.username));
-    let email = errors.take("email", EmailAddress::parse(&new.email));
-    let attributes = [("username", new.username.as_str()), ("email address", new.email.as_str())];
-    check_policy(app, &new.password, &attributes, &mut errors).await?;
-    let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
-        return Err(Error::invalid(errors));
-    };
-    let hash = hash(app, &new.password).await?;
-    let row = store::user::NewUser {
-        id: None,
-        username: &username,
-        claims_key: true,
-        email: &email,
-        first_name: "",
-        last_name: "",
-        password: NewPassword { hash: &hash, scheme: &crypto::password::scheme_of(&hash), trims: false },
-        is_staff: new.is_staff,
-        is_superuser: new.is_superuser,
-        created_at: app.clock.now(),
-        last_login_at: None,
-        disabled_at: None,
-    };
-    let mut tx = app.db.read().await?;
-    if store::user::name_taken(&mut tx, &username).await? {
-        errors.push("username", vec![NAME_TAKEN.into()]);
-        return Err(Error::invalid(errors));
-    }
-    drop(tx);
+    let ready = prepare(app, new).await?;
+    let row = ready.row(app.clock.now());
     let by = By::operator(row.created_at);
     let id = store_new(app, &by, EventKind::UserCreated, &row).await?;
     Ok(row.into_user(id))
+}
+
+/// An account that may be stored: its fields are good and its password is hashed.
+pub(crate) struct Ready {
+    username: Username,
+    email: EmailAddress,
+    hash: String,
+    scheme: String,
+    is_superuser: bool,
+    is_staff: bool,
+}
+
+impl Ready {
+    /// Its row at `now`.
+    pub(crate) fn row(&self, now: Timestamp) -> store::user::NewUser<'_> {
+        store::user::NewUser {
+            id: None,
+            username: &self.username,
+            claims_key: true,
+            email: &self.email,
+            first_name: "",
+            last_name: "",
+            password: NewPassword { hash: &self.hash, scheme: &self.scheme, trims: false },
+            is_staff: self.is_staff,
+            is_superuser: self.is_superuser,
+            created_at: now,
+            last_login_at: None,
+            disabled_at: None,
+        }
+    }
+}
+
+/// Checks the fields of a new account and hashes its password.
+pub(crate) async fn prepare(app: &App, new: NewUser) -> Result<Ready> {
+    let mut errors = FieldErrors::default();
+    let username = errors.take("username", Username::parse(&new.username));
+    let email = errors.take("email", EmailAddress::parse(&new.email));
+    if let (Some(name), Some(email)) = (&username, &email) {
+        check_own_address(app, name, email, &mut errors);
+    }
+    let attributes = [("username", new.username.as_str()), ("email address", new.email.as_str())];
+    check_policy(app, ("password", &new.password), &attributes, &mut errors).await?;
+    let (Some(username), Some(email), true) = (username, email, errors.is_empty()) else {
+        return Err(Error::invalid(errors));
+    };
+    let mut tx = app.db.read().await?;
+    if store::user::name_taken(&mut tx, &username).await? {
+        return Err(name_taken());
+    }
+    drop(tx);
+    let hash = operator_hash(app, &new.password).await?;
+    let scheme = crypto::password::scheme_of(&hash);
+    Ok(Ready { username, email, hash, scheme, is_superuser: new.is_superuser, is_staff: new.is_staff })
+}
+
+pub(crate) fn name_taken() -> Error {
+    Error::invalid(FieldErrors::of("username", vec![NAME_TAKEN.into()]))
 }
 
 /// At most `limit` accounts with ids above `after`, by id.
@@ -126,9 +159,25 @@ pub async fn disable(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_disable(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
-    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else { return Ok(false) };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDisabled).user(id))?;
+    let (tx, now) = begin(app).await?;
+    disable_in(app, tx, &By::operator(now), id).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn disable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
+    let now = by.at();
+    // No link outlives it: whoever has closed the account does not open it again once it was disabled by somebody else.
+    let mut links = 0;
+    for purpose in Purpose::ALL {
+        links += store::action_token::kill(&mut tx, id, purpose).await?;
+    }
+    let Some(epoch) = store::user::disable(&mut tx, id, now).await? else {
+        if links > 0 {
+            tx.commit().await?;
+        }
+        return Ok(false);
+    };
+    audit::record(&mut tx, by, &Event::new(EventKind::UserDisabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: false }).await?;
     tracing::info!(event = "user_disabled", user.id = %id, "account disabled");
     Ok(true)
@@ -149,9 +198,15 @@ pub async fn enable(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_enable(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
+    let (tx, now) = begin(app).await?;
+    enable_in(app, tx, &By::operator(now), id).await
+}
+
+/// The same in a transaction that has begun, by whoever asked for it.
+pub(crate) async fn enable_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
+    let now = by.at();
     let Some(epoch) = store::user::enable(&mut tx, id).await? else { return Ok(false) };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserEnabled).user(id))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::UserEnabled).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "user_enabled", user.id = %id, "account enabled");
     Ok(true)
@@ -165,16 +220,10 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
     let mut tx = app.db.read().await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     drop(tx);
-    let attributes = [
-        ("username", user.username.as_str()),
-        ("first name", user.first_name.as_str()),
-        ("last name", user.last_name.as_str()),
-        ("email address", user.email.as_str()),
-    ];
     let mut errors = FieldErrors::default();
-    check_policy(app, password, &attributes, &mut errors).await?;
+    check_policy(app, ("password", password), &attributes(&user), &mut errors).await?;
     errors.into_result().map_err(Error::invalid)?;
-    let hash = hash(app, password).await?;
+    let hash = operator_hash(app, password).await?;
     let scheme = crypto::password::scheme_of(&hash);
     let new = NewPassword { hash: &hash, scheme: &scheme, trims: false };
     let mut turn = 0;
@@ -189,7 +238,10 @@ pub async fn set_password(app: &App, id: UserId, password: &str) -> Result<()> {
 async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Result<()> {
     let (mut tx, now) = begin(app).await?;
     let epoch = store::user::set_password(&mut tx, id, new, now).await?.ok_or_else(|| no_such(id))?;
-    let active = store::user::find(&mut tx, id).await?.is_some_and(|user| user.disabled_at.is_none());
+    action::forget_links(&mut tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
+    let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
+    let active = user.disabled_at.is_none();
+    mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
     audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::PasswordSetByOperator).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");
@@ -211,11 +263,18 @@ pub async fn delete(app: &App, id: UserId) -> Result<bool> {
 }
 
 async fn try_to_delete(app: &App, id: UserId) -> Result<bool> {
-    let (mut tx, now) = begin(app).await?;
+    let (tx, now) = begin(app).await?;
+    delete_in(app, tx, &By::operator(now), id).await
+}
+
+/// Deletes an account in a transaction that has begun, by whoever asked for it, and commits it. Answers whether there was one;
+/// nothing is committed otherwise.
+pub(crate) async fn delete_in(app: &App, mut tx: Tx, by: &By<'_>, id: UserId) -> Result<bool> {
+    let now = by.at();
     let Some(epoch) = store::user::delete(&mut tx, id, now).await? else { return Ok(false) };
     store::audit::request_erasure(&mut tx, id, now).await?;
     let what = What::User { id, epoch: epoch.saturating_add(1), active: false };
-    audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::UserDeleted).user(id))?;
+    audit::record(&mut tx, by, &Event::new(EventKind::UserDeleted).user(id))?;
     commit_change(app, tx, now, what).await?;
     tracing::info!(event = "user_deleted", user.id = %id, "account deleted");
     Ok(true)
@@ -236,21 +295,38 @@ pub(crate) async fn commit_change(app: &App, mut tx: Tx, now: Timestamp, what: W
     Ok(())
 }
 
-async fn check_policy(
+/// What a new password must not be like.
+pub(crate) fn attributes(user: &User) -> [(&'static str, &str); 4] {
+    [
+        ("username", user.username.as_str()),
+        ("first name", user.first_name.as_str()),
+        ("last name", user.last_name.as_str()),
+        ("email address", user.email.as_str()),
+    ]
+}
+
+/// Notes what is wrong with a new password, under the name of its field.
+pub(crate) async fn check_policy(
     app: &App,
-    password: &str,
+    (field, password): (&'static str, &str),
     attributes: &[(&str, &str)],
     errors: &mut FieldErrors,
 ) -> Result<()> {
-    let faults = password::faults(app, password, attributes).await?;
+    let faults = password_policy::faults(app, password, attributes).await?;
     if !faults.is_empty() {
-        errors.push("password", faults);
+        errors.push(field, faults);
     }
     Ok(())
 }
 
-async fn hash(app: &App, password: &str) -> Result<String> {
+async fn operator_hash(app: &App, password: &str) -> Result<String> {
     Ok(app.hasher.hash(Lane::Registration, 0, Password::new_nfc(password).to_bytes()).await?)
+}
+
+/// The hash of a new password that a request brings.
+pub(crate) async fn hash(app: &App, caller: &Caller, password: &str) -> Result<String> {
+    let bytes = Password::new_nfc(password).to_bytes();
+    Ok(app.hasher.hash(Lane::Registration, throttle::source(app, caller), bytes).await?)
 }
 
 fn no_such(id: UserId) -> Error {

@@ -35,6 +35,8 @@ pub struct Identity {
     pub user_id: UserId,
     /// The session; a token of the replaced service has none.
     pub session: Option<SessionId>,
+    /// Whether it was given for an API key: then it stands for no login, and its scope limits what it is good for.
+    pub by_key: bool,
 }
 
 /// Who the token of an Authorization header speaks for, if it is a good access token.
@@ -50,7 +52,7 @@ pub async fn bearer(app: &App, caller: &Caller, text: &str) -> Result<Identity> 
         Kind::TokenInvalid => Error::bearer(TokenFault::Invalid),
         _ => error,
     })?;
-    Ok(Identity { user_id: claims.user_id, session: claims.session })
+    Ok(Identity { user_id: claims.user_id, session: claims.session, by_key: token::is_of_key(&claims) })
 }
 
 pub(crate) async fn access(app: &App, caller: &Caller, claims: &Claims) -> Result<()> {

@@ -1,5 +1,5 @@
-//! What goes on beside requests: following the feed, chaining the audit trail, sharing with other replicas what networks did, and
-//! purging in small steps what no token names any more.
+//! What goes on beside requests: following the feed, sending mails, chaining the audit trail, sharing with other replicas what
+//! networks did, and purging in small steps what no token names any more.
 
 use std::time::Duration;
 
@@ -9,12 +9,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
 use crate::throttle::{sharing, storm};
-use crate::{App, audit, feed};
+use crate::{App, audit, feed, mail, me, recovery};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
 const STEP: i64 = 200;
 /// Steps in one round of tidying; the next round goes on.
 const STEPS: usize = 50;
+/// How often to look for mails that are due.
+const POST_EVERY: Duration = Duration::from_secs(1);
 /// How often to tidy up.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How often rows of the audit trail get their places.
@@ -30,7 +32,7 @@ const LISTEN_AT_LAST: Duration = Duration::from_secs(5);
 pub async fn run(app: App) {
     let heard = Notify::new();
     let following = async { tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app)) };
-    tokio::join!(following, tidy(&app), keep_audit(&app), share(&app));
+    tokio::join!(following, tidy(&app), post(&app), keep_audit(&app), share(&app));
 }
 
 /// Reads the feed three times within the bound in which a change must be seen, and whenever a change is announced.
@@ -93,6 +95,34 @@ async fn tell(app: &App) {
     }
 }
 
+/// Answers requests for recovery and sends the mails of the outbox.
+async fn post(app: &App) {
+    if app.settings.mail.is_none() {
+        return;
+    }
+    let mut ticks = interval(POST_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        let failed = post_due(app).await.err();
+        if let (Some(error), false) = (&failed, failing) {
+            tracing::warn!(event = "outbox_unreadable", error = %Chain(error), "mails cannot be read; it is tried again");
+        }
+        failing = failed.is_some();
+    }
+}
+
+/// Answers the requests for recovery that there are, and tries every mail that is due once.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn post_due(app: &App) -> Result<()> {
+    while recovery::look_up(app).await? > 0 {}
+    while mail::deliver(app).await? > 0 {}
+    Ok(())
+}
+
 /// Gives the rows of the audit trail their places, and signs its state when it is time.
 async fn keep_audit(app: &App) {
     let mut ticks = interval(CHAIN_EVERY);
@@ -147,6 +177,9 @@ async fn tidy(app: &App) {
     }
 }
 
+/// How long after its end a refused token is remembered.
+const REFUSED_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One round: forgets old changes and dead sessions, rotates the signing keys, and learns which password schemes occur.
 ///
 /// # Errors
@@ -157,6 +190,9 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     crate::signing_key::note_shared(app).await?;
     crate::signing_key::maintain(app, now).await?;
     crate::status_list::tidy(app, now).await?;
+    recovery::look_up(app).await?; // where no mail is sent any more, nobody else forgets them
+    me::delete_closed(app, now).await?;
+    mail::tidy(app, now, STEP).await?;
     audit::tidy(app, now).await?;
     sharing::tidy(app, now).await?;
     storm::tidy(app, now).await?;
@@ -165,7 +201,10 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
         let mut tx = app.db.begin().await?;
         let sessions = store::session::purge(&mut tx, now, STEP).await?;
         let changes = store::change::purge(&mut tx, now - app.feed.horizon() * 2, STEP).await?;
-        if sessions + changes == 0 {
+        // Tokens are taken for a moment after they expire: clocks differ.
+        let refused = store::refused_token::purge(&mut tx, now - REFUSED_MARGIN, STEP).await?;
+        let links = store::action_token::purge(&mut tx, now, STEP).await?;
+        if sessions + changes + refused + links == 0 {
             break; // nothing was written: the transaction is dropped
         }
         tx.commit().await?;

@@ -121,6 +121,18 @@ impl Db {
         }
     }
 
+    /// Gets ready for transactions of many rows, until it is closed: the embedded engine keeps more pages in memory, and copies its
+    /// log into the file later, so that a page which many transactions change is copied once.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn prepare_for_bulk(&self) -> Result<()> {
+        match &self.engine {
+            Kind::Sqlite(engine) => engine.begin().await?.prepare_for_bulk(),
+            Kind::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Opens a transaction that reads one snapshot; it never waits for writers.
     ///
     /// # Errors

@@ -1,8 +1,13 @@
 //! Users that an import brought: what the source held then and what we held, so that a later run knows who has changed
 //! a row since.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
 use domain::user::{User, UserId};
+use serde_json::json;
 
 use crate::user::{Credentials, NewPassword, NewUser};
 use crate::{Dialect, Param, Result, Tx};
@@ -18,14 +23,23 @@ pub struct Memory {
 
 const FIND: &str = "SELECT source_digest, our_digest FROM imported_users WHERE source = $1 AND user_id = $2";
 const SAVE: &str = "INSERT INTO imported_users (source, user_id, source_digest, our_digest) VALUES ($1, $2, $3, $4) ON CONFLICT (source, user_id) DO UPDATE SET source_digest = excluded.source_digest, our_digest = excluded.our_digest";
-const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, not_before = $16, epoch = epoch + 1 WHERE id = $1 RETURNING epoch";
-const FIND_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id = $1";
+const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, email_verified_at = CASE WHEN email = $5 THEN email_verified_at END, email_claim = CASE WHEN email = $5 THEN email_claim END, not_before = CASE WHEN CAST($17 AS BIGINT) = 1 THEN CAST($16 AS BIGINT) ELSE not_before END, epoch = epoch + CAST($17 AS BIGINT) WHERE id = $1 RETURNING epoch";
+const FIND_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id = $1";
 const FIND_OTHER_WITH_NAME: &str = "SELECT id FROM users WHERE username = $1 AND id <> $2";
 const FIND_OTHER_WITH_CLAIM: &str = "SELECT id FROM users WHERE username_claim = $1 AND id <> $2";
 const RAISE_SEQUENCE: &str = "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'users' AND seq < $1";
 const START_SEQUENCE: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT 'users', $1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users')";
 
-const LOCK_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE id = $1 FOR NO KEY UPDATE";
+// Many rows in one statement where a statement is a round trip; ids come as a JSON list on both engines.
+const KNOWN_SQLITE: &str = "SELECT user_id, source_digest FROM imported_users WHERE source = $1 AND user_id IN (SELECT value FROM json_each($2))";
+const TAKEN_SQLITE: &str = "SELECT id, 1 FROM users WHERE id IN (SELECT value FROM json_each($1)) UNION ALL SELECT id, 0 FROM deleted_users WHERE id IN (SELECT value FROM json_each($1))";
+const INSERT_NEW_SQLITE: &str = "INSERT INTO users (id, username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
+const KNOWN_POSTGRES: &str = "SELECT user_id, source_digest FROM imported_users WHERE source = $1 AND user_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(CAST($2 AS TEXT) AS JSON)))";
+const TAKEN_POSTGRES: &str = "SELECT id, 1 FROM users WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON))) UNION ALL SELECT id, 0 FROM deleted_users WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON)))";
+const INSERT_NEW_POSTGRES: &str = "INSERT INTO users (id, username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) SELECT id, n, k, k, e, f, l, h, s, t, a, u, c, o, d FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS r (id BIGINT, n TEXT, k TEXT, e TEXT, f TEXT, l TEXT, h TEXT, s TEXT, t BIGINT, a BIGINT, u BIGINT, c BIGINT, o BIGINT, d BIGINT) ON CONFLICT DO NOTHING RETURNING id";
+const SAVE_NEW_POSTGRES: &str = "INSERT INTO imported_users (source, user_id, source_digest, our_digest) SELECT CAST($1 AS TEXT), id, decode(s, 'hex'), decode(o, 'hex') FROM json_to_recordset(CAST(CAST($2 AS TEXT) AS JSON)) AS r (id BIGINT, s TEXT, o TEXT)";
+
+const LOCK_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id = $1 FOR NO KEY UPDATE";
 const LAST_ID: &str = "SELECT last_value FROM users_id_seq";
 const LOCK_USERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 const RAISE_LAST_ID: &str = "SELECT setval('users_id_seq', $1) FROM users_id_seq WHERE last_value < $1";
@@ -34,9 +48,146 @@ const RAISE_LAST_ID: &str = "SELECT setval('users_id_seq', $1) FROM users_id_seq
 pub const STATEMENTS: &[&str] =
     &[FIND, SAVE, UPDATE_USER, FIND_CREDENTIALS_BY_ID, FIND_OTHER_WITH_NAME, FIND_OTHER_WITH_CLAIM];
 /// Those for SQLite.
-pub const SQLITE_STATEMENTS: &[&str] = &[RAISE_SEQUENCE, START_SEQUENCE];
+pub const SQLITE_STATEMENTS: &[&str] =
+    &[RAISE_SEQUENCE, START_SEQUENCE, KNOWN_SQLITE, TAKEN_SQLITE, INSERT_NEW_SQLITE];
 /// Those for PostgreSQL.
-pub const POSTGRES_STATEMENTS: &[&str] = &[LOCK_CREDENTIALS_BY_ID, LAST_ID, LOCK_USERS, RAISE_LAST_ID];
+pub const POSTGRES_STATEMENTS: &[&str] = &[
+    LOCK_CREDENTIALS_BY_ID,
+    LAST_ID,
+    LOCK_USERS,
+    RAISE_LAST_ID,
+    KNOWN_POSTGRES,
+    TAKEN_POSTGRES,
+    INSERT_NEW_POSTGRES,
+    SAVE_NEW_POSTGRES,
+];
+
+/// What there is already under the ids of a batch.
+#[derive(Debug, Default)]
+pub struct Present {
+    /// Digests of rows of the source that came before, as the source had them.
+    pub known: HashMap<i64, Vec<u8>>,
+    /// Ids of accounts: true; ids of accounts that were deleted: false.
+    pub taken: HashMap<i64, bool>,
+}
+
+/// An account that is not here yet, with what is remembered of it.
+pub struct Fresh<'a> {
+    /// The account; it has an id.
+    pub user: NewUser<'a>,
+    /// What is remembered.
+    pub source_digest: [u8; 32],
+    /// What is remembered.
+    pub our_digest: [u8; 32],
+}
+
+/// Looks up the ids of a batch.
+pub async fn present(tx: &mut Tx, source: &str, ids: &[i64]) -> Result<Present> {
+    let list = json!(ids).to_string();
+    let (known, taken) = match tx.dialect() {
+        Dialect::Sqlite => (KNOWN_SQLITE, TAKEN_SQLITE),
+        Dialect::Postgres => (KNOWN_POSTGRES, TAKEN_POSTGRES),
+    };
+    let mut present = Present::default();
+    for row in tx.query(known, &[source.into(), list.as_str().into()]).await? {
+        present.known.insert(row.int(0)?, row.blob(1)?.to_vec());
+    }
+    for row in tx.query(taken, &[list.as_str().into()]).await? {
+        present.taken.insert(row.int(0)?, row.flag(1)?);
+    }
+    Ok(present)
+}
+
+/// Stores new accounts that claim their names, and remembers them; answers for each whether it was stored. One whose name
+/// or id is taken, also by one before it, is left out.
+pub async fn insert_fresh(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
+    match tx.dialect() {
+        Dialect::Sqlite => {
+            let mut stored = Vec::with_capacity(fresh.len());
+            for row in fresh {
+                stored.push(insert_one(tx, source, row).await?);
+            }
+            Ok(stored)
+        }
+        Dialect::Postgres => insert_together(tx, source, fresh).await,
+    }
+}
+
+async fn insert_one(tx: &mut Tx, source: &str, row: &Fresh<'_>) -> Result<bool> {
+    let new = &row.user;
+    let id = new.id.map_or(0, UserId::get);
+    let key = new.username.key();
+    let params = [
+        id.into(),
+        new.username.as_str().into(),
+        key.as_str().into(),
+        new.email.as_str().into(),
+        new.first_name.into(),
+        new.last_name.into(),
+        new.password.hash.into(),
+        new.password.scheme.into(),
+        new.password.trims.into(),
+        new.is_staff.into(),
+        new.is_superuser.into(),
+        new.created_at.micros().into(),
+        new.last_login_at.map(Timestamp::micros).into(),
+        new.disabled_at.map(Timestamp::micros).into(),
+    ];
+    if tx.execute(INSERT_NEW_SQLITE, &params).await? == 0 {
+        return Ok(false);
+    }
+    let params = [source.into(), id.into(), (&row.source_digest).into(), (&row.our_digest).into()];
+    tx.execute(SAVE, &params).await?;
+    Ok(true)
+}
+
+async fn insert_together(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
+    let rows: Vec<_> = fresh.iter().map(|row| as_json(&row.user)).collect();
+    let rows = serde_json::Value::Array(rows).to_string();
+    let mut stored = HashSet::new();
+    for row in tx.query(INSERT_NEW_POSTGRES, &[rows.as_str().into()]).await? {
+        stored.insert(row.int(0)?);
+    }
+    let done: Vec<bool> =
+        fresh.iter().map(|row| row.user.id.is_some_and(|id| stored.remove(&id.get()))).collect();
+    let digests: Vec<_> = fresh
+        .iter()
+        .zip(&done)
+        .filter(|(_, stored)| **stored)
+        .map(|(row, _)| {
+            let (theirs, ours) = (hexadecimal(&row.source_digest), hexadecimal(&row.our_digest));
+            json!({"id": row.user.id.map(UserId::get), "s": theirs, "o": ours})
+        })
+        .collect();
+    let digests = serde_json::Value::Array(digests).to_string();
+    tx.execute(SAVE_NEW_POSTGRES, &[source.into(), digests.as_str().into()]).await?;
+    Ok(done)
+}
+
+fn as_json(new: &NewUser<'_>) -> serde_json::Value {
+    let key = new.username.key();
+    json!({
+        "id": new.id.map(UserId::get),
+        "n": new.username.as_str(),
+        "k": key.as_str(),
+        "e": new.email.as_str(),
+        "f": new.first_name,
+        "l": new.last_name,
+        "h": new.password.hash,
+        "s": new.password.scheme,
+        "t": i64::from(new.password.trims),
+        "a": i64::from(new.is_staff),
+        "u": i64::from(new.is_superuser),
+        "c": new.created_at.micros(),
+        "o": new.last_login_at.map(Timestamp::micros),
+        "d": new.disabled_at.map(Timestamp::micros),
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
 
 /// What is remembered of a row of `source`.
 pub async fn find(tx: &mut Tx, source: &str, id: UserId) -> Result<Option<Memory>> {
@@ -81,8 +232,14 @@ async fn other(tx: &mut Tx, statement: &'static str, text: &str, id: UserId) -> 
     row.map(|row| row.int(0).map(UserId::new)).transpose()
 }
 
-/// Overwrites an account by what the source says now and opens a new epoch; answers the epoch.
-pub async fn update_user(tx: &mut Tx, id: UserId, new: &NewUser<'_>, now: Timestamp) -> Result<Option<u32>> {
+/// Overwrites an account by what the source says now, and opens a new epoch if its sessions are to end; answers the epoch.
+pub async fn update_user(
+    tx: &mut Tx,
+    id: UserId,
+    new: &NewUser<'_>,
+    ends_sessions: bool,
+    now: Timestamp,
+) -> Result<Option<u32>> {
     let key = new.username.key();
     let NewPassword { hash, scheme, trims } = new.password;
     let params = [
@@ -102,6 +259,7 @@ pub async fn update_user(tx: &mut Tx, id: UserId, new: &NewUser<'_>, now: Timest
         new.last_login_at.map(|at| at.micros()).into(),
         new.disabled_at.map(|at| at.micros()).into(),
         crate::user::first_good_second(now).into(),
+        ends_sessions.into(),
     ];
     let row = tx.query_opt(UPDATE_USER, &params).await?;
     row.map(|row| crate::user::read_epoch(row.int(0)?)).transpose()
@@ -128,22 +286,79 @@ pub async fn reserve_ids(tx: &mut Tx, at_least: i64) -> Result<()> {
     }
 }
 
-/// The fields of a stored account whose change means that somebody worked on it here; in one text, to be digested.
+/// The fields of a stored account whose change means that somebody worked on it here; in one text, to be digested. An account
+/// without groups and permissions has the text that it had before there were any.
 #[must_use]
-pub fn fingerprint_text(stored: &Credentials) -> String {
+pub fn fingerprint_text(stored: &Credentials, groups: &[GroupId], permissions: &[PermissionId]) -> String {
     let User { username, email, first_name, last_name, is_staff, is_superuser, disabled_at, .. } =
         &stored.user;
-    // While the mark to trim is there the password is the one that came; its hash may have been upgraded by a login.
-    let password = if stored.password_trims { "as imported" } else { stored.password_hash.as_str() };
-    let fields = [
-        username.as_str(),
-        email.as_str(),
+    let fields = Fields {
+        username: username.as_str(),
+        email: email.as_str(),
         first_name,
         last_name,
-        password,
-        if *is_staff { "staff" } else { "" },
-        if *is_superuser { "superuser" } else { "" },
-        if disabled_at.is_some() { "disabled" } else { "" },
-    ];
-    fields.map(|field| format!("{}:{field}", field.len())).join(",")
+        // While the mark to trim is there the password is the one that came; its hash may have been upgraded by a login.
+        password: if stored.password_trims { "as imported" } else { stored.password_hash.as_str() },
+        flags: [*is_staff, *is_superuser, disabled_at.is_some()],
+    };
+    fields.text(groups, permissions)
+}
+
+/// The same of an account that is about to be stored.
+#[must_use]
+pub fn fingerprint_of_new(new: &NewUser<'_>, groups: &[GroupId], permissions: &[PermissionId]) -> String {
+    let fields = Fields {
+        username: new.username.as_str(),
+        email: new.email.as_str(),
+        first_name: new.first_name,
+        last_name: new.last_name,
+        password: if new.password.trims { "as imported" } else { new.password.hash },
+        flags: [new.is_staff, new.is_superuser, new.disabled_at.is_some()],
+    };
+    fields.text(groups, permissions)
+}
+
+struct Fields<'a> {
+    username: &'a str,
+    email: &'a str,
+    first_name: &'a str,
+    last_name: &'a str,
+    password: &'a str,
+    flags: [bool; 3],
+}
+
+impl Fields<'_> {
+    fn text(&self, groups: &[GroupId], permissions: &[PermissionId]) -> String {
+        let [staff, superuser, disabled] = self.flags;
+        let fields = [
+            self.username,
+            self.email,
+            self.first_name,
+            self.last_name,
+            self.password,
+            if staff { "staff" } else { "" },
+            if superuser { "superuser" } else { "" },
+            if disabled { "disabled" } else { "" },
+        ];
+        let mut text = String::with_capacity(256);
+        for field in fields {
+            let comma = if text.is_empty() { "" } else { "," };
+            // Writing to a String cannot fail.
+            _ = write!(text, "{comma}{}:{field}", field.len());
+        }
+        let members = [
+            ("g", sorted(groups.iter().map(|id| id.get()))),
+            ("p", sorted(permissions.iter().map(|id| id.get()))),
+        ];
+        for (kind, ids) in members {
+            ids.iter().for_each(|id| _ = write!(text, ",{kind}{id}"));
+        }
+        text
+    }
+}
+
+fn sorted(ids: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids
 }

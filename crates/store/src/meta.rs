@@ -26,6 +26,10 @@ pub const COPIED_FROM: &str = "copied_from";
 pub const MOVED_TO: &str = "moved_to";
 /// Names the installation in what it signs about itself; random, kept through copies and restores.
 pub const INSTALLATION: &str = "installation";
+/// Another random text with every change of who may administer what: so such changes run one after another.
+pub const ROLES_VERSION: &str = "roles_version";
+/// The digest of the token that makes the first administrator, a colon, and until when it is good (microseconds).
+pub const BOOTSTRAP: &str = "bootstrap";
 /// Since when a storm of failed logins rages; microseconds. There is no such value while there is none.
 pub const LOGIN_STORM: &str = "login_storm";
 /// Counts the probes of whether the database takes writes.
@@ -40,8 +44,10 @@ const RAISE: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (
 
 const REMOVE: &str = "DELETE FROM meta WHERE key = $1";
 
+const TAKE: &str = "DELETE FROM meta WHERE key = $1 AND value = $2";
+
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE, RAISE, REMOVE];
+pub const STATEMENTS: &[&str] = &[GET, SET, SET_ONCE, RAISE, REMOVE, TAKE];
 
 /// The value of a key.
 pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
@@ -75,4 +81,9 @@ pub async fn raise(tx: &mut Tx, key: &str, value: i64) -> Result<i64> {
 /// Removes a value; whether there was one.
 pub async fn remove(tx: &mut Tx, key: &str) -> Result<bool> {
     Ok(tx.execute(REMOVE, &[key.into()]).await? == 1)
+}
+
+/// Removes a value if it still is this one; of several who try, one hears that it did.
+pub async fn take(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
+    Ok(tx.execute(TAKE, &[key.into(), value.into()]).await? == 1)
 }

@@ -49,6 +49,11 @@ macro_rules! migrations {
             Migration::added(3, "signing_keys", text!($engine, "0003_signing_keys")),
             Migration::added(4, "status_lists", text!($engine, "0004_status_lists")),
             Migration::added(5, "audit", text!($engine, "0005_audit")),
+            Migration::added(6, "mail", text!($engine, "0006_mail")),
+            Migration::added(7, "accounts", text!($engine, "0007_accounts")),
+            Migration::added(8, "groups", text!($engine, "0008_groups")),
+            Migration::added(9, "administration", text!($engine, "0009_administration")),
+            Migration::added(10, "api_keys", text!($engine, "0010_api_keys")),
             Migration::added(11, "throttle", text!($engine, "0011_throttle")),
         ]
     };

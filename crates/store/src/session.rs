@@ -30,8 +30,11 @@ const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revo
 const LIST_LIVE: &str = "SELECT s.id, s.user_id, s.generation, s.jti, s.previous_jti, s.created_at, s.last_used_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.address, s.user_agent, u.epoch, u.disabled_at, s.status_list, s.status_place FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2 AND substr(s.id, 13) >= $3 AND (s.created_at, s.id) < ($4, $5) ORDER BY s.created_at DESC, s.id DESC LIMIT $6";
 const PURGE: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
 
+const KNOWS_AGENT: &str = "SELECT 1 FROM sessions WHERE user_id = $1 AND user_agent = $2 LIMIT 1";
+
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[FIND, INSERT, ROTATE, ADVANCE, TOUCH, REVOKE, LIST_LIVE, PURGE];
+pub const STATEMENTS: &[&str] =
+    &[FIND, INSERT, ROTATE, ADVANCE, TOUCH, REVOKE, LIST_LIVE, PURGE, KNOWS_AGENT];
 
 /// The session with this id, and its user's state.
 pub async fn find(tx: &mut Tx, id: SessionId) -> Result<Option<Found>> {
@@ -147,6 +150,11 @@ pub async fn list_live(
         limit.into(),
     ];
     tx.query(LIST_LIVE, &params).await?.iter().map(|row| read(row).map(|found| found.session)).collect()
+}
+
+/// Whether a user has, or lately had, a session opened by this user agent.
+pub async fn knows_agent(tx: &mut Tx, user: UserId, agent: &str) -> Result<bool> {
+    Ok(tx.query_opt(KNOWS_AGENT, &[user.get().into(), agent.into()]).await?.is_some())
 }
 
 /// Removes at most `limit` sessions that no token names any more; answers how many.

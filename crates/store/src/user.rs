@@ -63,6 +63,9 @@ impl NewUser<'_> {
             last_login_at: self.last_login_at,
             disabled_at: self.disabled_at,
             not_before: None,
+            email_verified_at: None,
+            pending_email: None,
+            delete_at: None,
         }
     }
 }
@@ -79,10 +82,11 @@ pub struct NewPassword<'a> {
 }
 
 // The columns of a user in the order `read` expects; every SELECT below repeats it, because a statement is one literal.
-const FIND_CREDENTIALS_BY_NAME: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE username = $1";
-const FIND_CREDENTIALS_BY_KEY: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, password_hash, password_trims, login_failures FROM users WHERE username_key = $1 LIMIT 2";
-const FIND_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at FROM users WHERE id = $1";
-const LIST_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at FROM users WHERE id > $1 ORDER BY id LIMIT $2";
+const FIND_CREDENTIALS_BY_NAME: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE username = $1";
+const FIND_CREDENTIALS_BY_KEY: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE username_key = $1 LIMIT 2";
+const FIND_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE id = $1";
+const LIST_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE id > $1 ORDER BY id LIMIT $2";
+const LIST_CREDENTIALS_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id > $1 ORDER BY id LIMIT $2";
 const NAME_TAKEN: &str = "SELECT 1 FROM users WHERE username = $1 OR username_claim = $2 LIMIT 1";
 const INSERT: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
 const INSERT_WITH_ID: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
@@ -92,8 +96,7 @@ const UPGRADE_HASH: &str =
 const SAVE_FAILURES: &str =
     "UPDATE users SET login_failures = $3 WHERE id = $1 AND login_failures IS NOT DISTINCT FROM $2";
 const DISABLE: &str = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, not_before = $3 WHERE id = $1 AND disabled_at IS NULL RETURNING epoch";
-const ENABLE: &str =
-    "UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING epoch";
+const ENABLE: &str = "UPDATE users SET disabled_at = NULL, delete_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING epoch";
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, password_scheme = $3, password_trims = $4, login_failures = NULL, epoch = epoch + 1, not_before = $5 WHERE id = $1 RETURNING epoch";
 const END_SESSIONS: &str =
     "UPDATE users SET epoch = epoch + 1, not_before = $2 WHERE id = $1 RETURNING epoch, disabled_at";
@@ -109,6 +112,7 @@ pub const STATEMENTS: &[&str] = &[
     FIND_CREDENTIALS_BY_KEY,
     FIND_BY_ID,
     LIST_AFTER,
+    LIST_CREDENTIALS_AFTER,
     NAME_TAKEN,
     INSERT,
     INSERT_WITH_ID,
@@ -144,6 +148,12 @@ pub async fn find(tx: &mut Tx, id: UserId) -> Result<Option<User>> {
 /// At most `limit` users with ids above `after`, by id.
 pub async fn list(tx: &mut Tx, after: UserId, limit: i64) -> Result<Vec<User>> {
     tx.query(LIST_AFTER, &[after.get().into(), limit.into()]).await?.iter().map(read).collect()
+}
+
+/// The same with their hashes.
+pub async fn list_credentials(tx: &mut Tx, after: UserId, limit: i64) -> Result<Vec<Credentials>> {
+    let rows = tx.query(LIST_CREDENTIALS_AFTER, &[after.get().into(), limit.into()]).await?;
+    rows.iter().map(read_credentials).collect()
 }
 
 /// Whether a new account may not have this name: it exists, or an account has claimed it but for case.
@@ -285,7 +295,7 @@ pub(crate) fn read_epoch(value: i64) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::Corrupt(format!("{value} is no epoch").into()))
 }
 
-fn read(row: &Row) -> Result<User> {
+pub(crate) fn read(row: &Row) -> Result<User> {
     Ok(User {
         id: UserId::new(row.int(0)?),
         username: Username::from_stored(row.text(1)?.to_owned()),
@@ -299,14 +309,17 @@ fn read(row: &Row) -> Result<User> {
         created_at: Timestamp::from_micros(row.int(9)?),
         last_login_at: row.opt_int(10)?.map(Timestamp::from_micros),
         disabled_at: row.opt_int(11)?.map(Timestamp::from_micros),
+        email_verified_at: row.opt_int(12)?.map(Timestamp::from_micros),
+        pending_email: row.opt_text(13)?.map(|text| EmailAddress::from_stored(text.to_owned())),
+        delete_at: row.opt_int(14)?.map(Timestamp::from_micros),
     })
 }
 
 pub(crate) fn read_credentials(row: &Row) -> Result<Credentials> {
     Ok(Credentials {
         user: read(row)?,
-        password_hash: row.text(12)?.to_owned(),
-        password_trims: row.flag(13)?,
-        login_failures: row.opt_blob(14)?.map(<[u8]>::to_vec),
+        password_hash: row.text(15)?.to_owned(),
+        password_trims: row.flag(16)?,
+        login_failures: row.opt_blob(17)?.map(<[u8]>::to_vec),
     })
 }

@@ -58,7 +58,21 @@ fn ordinary_use(service: &Process) -> Vec<String> {
         // The signature is what makes it a credential; a log that shows claims shows no secret.
         canaries.push(token.rsplit('.').next().expect("a signature").to_owned());
     }
+    canaries.push(api_key(service));
     canaries
+}
+
+/// The secret part of an API key that was made and exchanged.
+fn api_key(service: &Process) -> String {
+    let made = service.run_command(&["api-key", "create", "reader", "--name", "tests", "--json"], "");
+    assert!(made.status.success(), "{made:?}");
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
+    let body = format!("grant_type=client_credentials&client_id={id}&client_secret={key}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let given = service.client().send("POST", "/token/", &form, body.as_bytes()).expect("an answer");
+    assert_eq!(given.status, 200, "{given:?}");
+    key.rsplit('_').next().expect("a secret").to_owned()
 }
 
 /// Mistakes of clients and attackers, each with a secret in a place where an error message could quote it.
@@ -115,6 +129,20 @@ fn misuse(service: &Process) -> Vec<String> {
         ),
         ("/refresh/", "application/json", format!("{{\"refresh\":\"{}\"}}", canary("refresh"))),
         ("/verify/", "application/json", format!("{{\"token\":\"{}.e30.e30\"}}", canary("verify"))),
+        (
+            "/token/",
+            "application/x-www-form-urlencoded",
+            format!("grant_type=client_credentials&client_id=x&client_secret=bsa_x_{}", canary("api-key")),
+        ),
+        (
+            "/admin/api/bootstrap/",
+            "application/json",
+            format!(
+                "{{\"token\":\"{}\",\"username\":\"x\",\"email\":\"\",\"password\":\"{}\"}}",
+                canary("bootstrap"),
+                canary("first")
+            ),
+        ),
         ("/nowhere/", "application/json", format!("{{\"password\":\"{}\"}}", canary("nowhere"))),
         (&format!("/verify/?token={}", canary("query")), "application/json", "{}".to_owned()),
     ];

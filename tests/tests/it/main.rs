@@ -7,6 +7,7 @@
 //! | `crash` (with `history`) | kill -9 under load loses nothing acknowledged and leaves nothing half-made |
 //! | `shutdown` | SIGTERM under load loses no request; sessions outlive a restart |
 //! | `keys` | foreign libraries follow the published keys through a rotation, a drop and the bridge |
+//! | `mail` | mails reach a real server over TLS or not at all; kill -9 loses none |
 //! | `revocation` | commands change a running service within a second |
 //! | `throttle` | failed logins are remembered over a crash |
 //! | `overload` | a login storm has bounded memory and leaves token checks alone |
@@ -17,6 +18,7 @@
 //! | `links` | replicas whose links to PostgreSQL are slow, half open or cut; answers to COMMIT that are lost |
 //! | `rolling` | a rolling restart and a key rotation under load behind a proxy that asks /readyz: nothing fails |
 //! | `moving` | a living installation goes from its file to PostgreSQL; nobody is logged out, kill -9 at any moment |
+//! | `moving_in` | a Django project moves in from SQLite and PostgreSQL; users by every hasher log in; kill -9 at any moment |
 //! | `replay` | the recorded cases of the replaced service |
 //!
 //! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
@@ -31,7 +33,9 @@ mod history;
 mod hostile;
 mod keys;
 mod links;
+mod mail;
 mod moving;
+mod moving_in;
 mod overload;
 mod postgres;
 mod proxies;

@@ -2,12 +2,14 @@
 
 pub(crate) mod audit;
 pub(crate) mod footprint;
+pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod refresh;
 pub(crate) mod refresh_postgres;
 pub(crate) mod replicas;
 pub(crate) mod scale;
 pub(crate) mod storm;
+pub(crate) mod unknown;
 pub(crate) mod verifier;
 pub(crate) mod verify;
 
@@ -31,6 +33,7 @@ pub(crate) enum Measure {
     Verify,
     Login,
     Storm,
+    Unknown,
     Refresh,
     RefreshPostgres,
     Replicas,
@@ -38,6 +41,7 @@ pub(crate) enum Measure {
     Scale,
     Footprint,
     Audit,
+    Import,
 }
 
 impl Measure {
@@ -47,6 +51,7 @@ impl Measure {
             Self::Verify => verify::run(bench).await,
             Self::Login => login::run(bench).await,
             Self::Storm => storm::run(bench).await,
+            Self::Unknown => unknown::run(bench).await,
             Self::Refresh => refresh::run(bench).await,
             Self::RefreshPostgres => refresh_postgres::run(bench).await,
             Self::Replicas => replicas::run(bench).await,
@@ -54,6 +59,7 @@ impl Measure {
             Self::Scale => scale::run(bench).await,
             Self::Footprint => footprint::run(bench).await,
             Self::Audit => audit::run(bench).await,
+            Self::Import => import::run(bench).await,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! One file a command; each has a `run`.
 
+mod api_key;
 mod audit;
 mod backup;
+mod bootstrap;
 mod breached;
 mod config;
 mod copy;
+mod export;
+mod group;
 mod healthcheck;
 mod import;
 mod key;
@@ -36,6 +40,9 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&inputs, &args),
         Command::Migrate(args) => migrate::run(&inputs, &args),
         Command::User(command) => user::run(&inputs, command),
+        Command::Group(command) => group::run(&inputs, command),
+        Command::ApiKey(command) => api_key::run(&inputs, command),
+        Command::BootstrapToken(args) => bootstrap::run(&inputs, &args),
         Command::Key(command) => key::run(&inputs, command),
         Command::Audit(command) => audit::run(&inputs, command),
         Command::Backup { file } => backup::backup(&inputs, &file),
@@ -44,6 +51,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Copy(args) => copy::run(&inputs, &args),
         Command::Breached(command) => breached::run(&inputs, command),
         Command::Import(command) => import::run(&inputs, command),
+        Command::Export(command) => export::run(&inputs, command),
         Command::Openapi => openapi(),
         Command::Completions { shell } => completions(shell),
         Command::Healthcheck => healthcheck::run(&inputs),

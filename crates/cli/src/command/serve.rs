@@ -46,6 +46,12 @@ async fn serve(mut config: Config, adopt: Adopt) -> anyhow::Result<()> {
     tokio::spawn(stop_on(signals, told.clone()));
     let listener = listen("BIND", config.bind).await?;
     let app = open(&mut config, adopt).await?;
+    if app.settings.mail.is_none() {
+        tracing::info!(
+            event = "mail_off",
+            "SMTP_HOST is not set: no mail is sent, and what needs mail is off"
+        );
+    }
     let router = server::router(app.clone(), settings(&config));
     if let Some(address) = config.metrics_bind {
         let metrics = TcpListener::bind(address).await.with_context(|| format!("METRICS_BIND {address}"))?;
@@ -125,6 +131,7 @@ fn settings(config: &Config) -> ServerSettings {
         },
         trusted_proxies: config.trusted_proxies.clone(),
         docs: config.docs,
+        admin: config.admin.is_on,
         forward_auth_cookie: config.services.cookie.clone(),
         loopback_hosts_only: config.mode == Mode::Dev,
         ..ServerSettings::default()

@@ -1,4 +1,4 @@
-//! `user create|list|disable|enable|set-password|delete`.
+//! `user create|list|show|disable|enable|set-password|delete`.
 
 use std::fmt::Write;
 use std::io::{self, BufRead, IsTerminal};
@@ -8,11 +8,12 @@ use domain::time::Timestamp;
 use domain::user::{User as Account, UserId};
 use serde_json::{Value, json};
 use service::clock::Clock;
+use service::group::{self, Membership};
 use service::{App, user};
 
 use super::output::print;
 use super::{block_on, existing, load_for, password};
-use crate::args::{User, UserCreate, UserDelete, UserList, UserSetPassword};
+use crate::args::{User, UserCreate, UserDelete, UserList, UserSetPassword, UserShow};
 use crate::config::{Config, Hash, Inputs, Mode, Needs, Problems, secret};
 use crate::failure::Usage;
 use crate::logs::one_line;
@@ -23,6 +24,7 @@ pub(super) fn run(inputs: &Inputs, command: User) -> anyhow::Result<ExitCode> {
     with_app(inputs, Needs::Database, may_make_database, async |app| match command {
         User::Create(args) => create(app, args).await,
         User::List(args) => list(app, args).await,
+        User::Show(args) => show(app, args).await,
         User::Disable(args) => {
             let account = user::find(app, &args.user).await?;
             let changed = user::disable(app, account.id).await?;
@@ -142,6 +144,27 @@ async fn list(app: &App, args: UserList) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn show(app: &App, args: UserShow) -> anyhow::Result<()> {
+    let account = user::find(app, &args.user).await?;
+    let Membership { groups, permissions } = group::of_user(app, &account).await?;
+    let groups: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+    let names: Vec<&str> = permissions.names().collect();
+    if args.json {
+        let mut shown = as_json(&account);
+        shown["groups"] = json!(groups);
+        shown["permissions"] = json!(names);
+        shown["all_permissions"] = json!(permissions.has_all());
+        return Ok(print(&format!("{shown}\n"))?);
+    }
+    let list = |names: &[&str]| match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(|name| one_line(name)).collect::<Vec<_>>().join(", "),
+    };
+    let may = if permissions.has_all() { "all".to_owned() } else { list(&names) };
+    print(&format!("{}groups: {}\npermissions: {may}\n", table(&[account]), list(&groups)))?;
+    Ok(())
+}
+
 fn table(accounts: &[Account]) -> String {
     let rows = accounts.iter().map(|account| {
         let last_login = account.last_login_at.map_or_else(|| "never".to_owned(), utc);
@@ -198,6 +221,6 @@ fn tell(account: &Account, what: &str) -> anyhow::Result<()> {
     Ok(print(&format!("{} {what}\n", name_and_id(account)))?)
 }
 
-fn name_and_id(account: &Account) -> String {
+pub(super) fn name_and_id(account: &Account) -> String {
     format!("{} (id {})", one_line(account.username.as_str()), account.id)
 }

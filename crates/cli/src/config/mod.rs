@@ -5,12 +5,13 @@
 //! | `table` | every setting: name, kind, defaults, help |
 //! | `sources`, `dotenv`, `file` | the environment, `.env` and the TOML file |
 //! | `reader`, `value`, `duration` | from texts to values |
-//! | `settings`, `secret` | the values together, and what must hold between them |
+//! | `settings`, `secret`, `services`, `mail` | the values together, and what must hold between them |
 //! | `problem`, `show` | what is told to the operator |
 
 mod dotenv;
 mod duration;
 mod file;
+mod mail;
 mod problem;
 mod reader;
 pub(crate) mod secret;

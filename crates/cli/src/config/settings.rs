@@ -7,12 +7,13 @@ use std::time::Duration;
 use crypto::jws::Algorithm;
 use crypto::secret::Secret;
 use ipnet::IpNet;
+use service::settings::{AccountSettings, MailSettings, TokenRoles, Verification};
 
 use super::problem::Problem;
 use super::reader::Reader;
 use super::services::{self, Services};
 use super::value::{Database, Deadline, Origins};
-use super::{Mode, Needs, secret};
+use super::{Mode, Needs, mail, secret};
 
 /// What is in force. `Debug` shows no secret (KY-01).
 #[derive(Debug)]
@@ -35,7 +36,11 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) origins: Origins,
     pub(crate) docs: bool,
+    pub(crate) admin: Admin,
     pub(crate) services: Services,
+    pub(crate) accounts: AccountSettings,
+    /// How mails are written and sent, if they are.
+    pub(crate) mail: Option<MailSettings>,
     pub(crate) log: Log,
     pub(crate) hash: Hash,
     pub(crate) worker_threads: usize,
@@ -81,6 +86,7 @@ pub(crate) struct Tokens {
     pub(crate) rotation: bool,
     pub(crate) issuer: Option<String>,
     pub(crate) audience: Option<String>,
+    pub(crate) roles: TokenRoles,
 }
 
 /// What new passwords must satisfy.
@@ -91,6 +97,17 @@ pub(crate) struct Passwords {
     pub(crate) min_length: usize,
     /// The file of a list of breached ones.
     pub(crate) breached: Option<PathBuf>,
+}
+
+/// What administrators may do.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    /// Whether their routes are there.
+    pub(crate) is_on: bool,
+    /// How long a login lets them change things.
+    pub(crate) fresh_login: Duration,
+    /// How long an API key may live.
+    pub(crate) api_key_lifetime: Duration,
 }
 
 /// The worker threads for hashing.
@@ -111,10 +128,12 @@ pub(crate) struct Log {
 /// Reads and checks everything. What is wrong has gone to the reader's problems when this returns.
 pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
     let data_dir = PathBuf::from(reader.text("DATA_DIR"));
+    let (bind, services) = (reader.address("BIND"), services::settle(reader));
+    let mail = mail::settle(reader, needs, services.public_url.as_deref(), (bind, &data_dir));
     let config = Config {
         mode: reader.mode,
         keys: keys(reader, needs),
-        bind: reader.address("BIND"),
+        bind,
         metrics_bind: reader.optional_address("METRICS_BIND"),
         database: reader.database("DATABASE_URL", &data_dir),
         database_pool: reader.count("DATABASE_POOL"),
@@ -131,7 +150,14 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         trusted_proxies: reader.networks("TRUSTED_PROXIES"),
         origins: reader.origins("CORS_ALLOWED_ORIGINS"),
         docs: reader.switch("DOCS"),
-        services: services::settle(reader),
+        admin: Admin {
+            is_on: reader.switch("ADMIN_API"),
+            fresh_login: reader.duration("ADMIN_FRESH_AUTH"),
+            api_key_lifetime: reader.duration("API_KEY_MAX_LIFETIME"),
+        },
+        services,
+        accounts: accounts(reader),
+        mail,
         log: Log { json: reader.choice("LOG_FORMAT") == "json", level: reader.choice("LOG_LEVEL") },
         hash: Hash {
             threads: reader.count("HASH_THREADS"),
@@ -162,6 +188,19 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
     config
 }
 
+fn accounts(reader: &mut Reader<'_>) -> AccountSettings {
+    AccountSettings {
+        verification: match reader.choice("EMAIL_VERIFICATION") {
+            "off" => Verification::Off,
+            "required" => Verification::Required,
+            _ => Verification::Optional,
+        },
+        login_by_email: reader.switch("LOGIN_BY_EMAIL"),
+        login_notices: reader.switch("LOGIN_NOTICES"),
+        deletion_grace: reader.duration("ACCOUNT_DELETION_GRACE"),
+    }
+}
+
 fn tokens(reader: &mut Reader<'_>) -> Tokens {
     Tokens {
         access_lifetime: reader.duration("ACCESS_TOKEN_LIFETIME"),
@@ -171,6 +210,11 @@ fn tokens(reader: &mut Reader<'_>) -> Tokens {
         rotation: reader.switch("REFRESH_ROTATION"),
         issuer: reader.optional_text("ISSUER"),
         audience: reader.optional_text("AUDIENCE"),
+        roles: match reader.choice("TOKEN_ROLES") {
+            "roles" => TokenRoles::Roles,
+            "scope" => TokenRoles::Scope,
+            _ => TokenRoles::Off,
+        },
     }
 }
 
@@ -237,7 +281,7 @@ fn check_encryption(reader: &mut Reader<'_>, keys: &Keys, needs: Needs) {
 }
 
 /// A secret that is set by itself or as a file.
-fn text_or_file(
+pub(super) fn text_or_file(
     reader: &mut Reader<'_>,
     [name, file_name]: [&'static str; 2],
     key: Option<Secret>,
@@ -291,6 +335,12 @@ fn check_dev(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
+    if config.accounts.verification == Verification::Required && config.mail.is_none() {
+        problems.push(Problem::new(
+            "EMAIL_VERIFICATION is required, and there is no way to send the mails that verify addresses.",
+            "set SMTP_HOST and MAIL_FROM, or use EMAIL_VERIFICATION=optional.",
+        ));
+    }
     if let Some(issuer) = config.tokens.issuer.as_deref().filter(|issuer| !is_good_issuer(issuer)) {
         problems.push(Problem::new(
             format!("ISSUER is {issuer:?}, an address that is not https."),

@@ -171,6 +171,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "VERIFY_INVALID_STATUS",
             "ISSUER",
             "AUDIENCE",
+            "TOKEN_ROLES",
         ],
     ),
     (
@@ -185,9 +186,27 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
+    ("Administration", &["ADMIN_API", "ADMIN_FRESH_AUTH", "API_KEY_MAX_LIFETIME"]),
     (
         "Other services and proxies",
         &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
+    ),
+    ("Accounts", &["EMAIL_VERIFICATION", "LOGIN_BY_EMAIL", "LOGIN_NOTICES", "ACCOUNT_DELETION_GRACE"]),
+    (
+        "Mail",
+        &[
+            "SMTP_HOST",
+            "SMTP_PORT",
+            "SMTP_TLS",
+            "SMTP_USERNAME",
+            "SMTP_PASSWORD",
+            "SMTP_PASSWORD_FILE",
+            "SMTP_TIMEOUT",
+            "MAIL_FROM",
+            "MAIL_TEMPLATES",
+            "MAIL_LANGUAGE",
+            "LINK_URL",
+        ],
     ),
     ("Logs", &["LOG_FORMAT", "LOG_LEVEL"]),
     ("Audit trail", &["AUDIT_CHECKPOINT_INTERVAL", "AUDIT_RETENTION"]),
@@ -288,6 +307,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How access tokens look under public keys: `simplejwt` has the same claims as under HS256; `rfc9068` adds `sub`, \
          `client_id` and the type `at+jwt`, and needs ISSUER and AUDIENCE. A change refuses the access tokens of before; \
          clients refresh.",
+    ),
+    row(
+        "TOKEN_ROLES",
+        Kind::Choice(&["off", "roles", "scope"]),
+        "off",
+        "What access tokens say of their user: `roles` has `staff`, `superuser` and the names of the user's groups in the claim \
+         `roles`; `scope` has the user's permissions in the claim `scope`, separated by spaces. They are as old as the token. More \
+         than 50 names, or 2 KiB, are left out with a warning.",
     ),
     row(
         "KEY_ROTATION_INTERVAL",
@@ -413,9 +440,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     row(
         "HARD_STOP",
         Kind::Switch,
-        "off",
-        "Whether a password is taken no more after 100 consecutive failures, until it is set anew (`user set-password`); networks \
-         from which the owner has logged in are counted apart. Needs THROTTLE.",
+        "on",
+        "Whether a password is taken no more after 100 consecutive failures, until it is set anew. Only with THROTTLE and \
+         mail, for accounts that have an address; networks from which the owner has logged in are counted apart.",
     ),
     row(
         "TRUSTED_PROXIES",
@@ -435,6 +462,26 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Switch,
         ("on", "off"),
         "Whether /openapi.json and the API documentation at /docs are served.",
+    ),
+    split(
+        "ADMIN_API",
+        Kind::Switch,
+        ("on", "off"),
+        "Whether the routes of administrators, below /admin/api/, are there. They take an account that is staff or superuser, and \
+         the permissions of each route.",
+    ),
+    row(
+        "ADMIN_FRESH_AUTH",
+        duration(MINUTE, days(30)),
+        "1h",
+        "Administrators change things within this time of their login; after it they log in again. They read as long as their \
+         session lasts.",
+    ),
+    row(
+        "API_KEY_MAX_LIFETIME",
+        duration(MINUTE, days(3650)),
+        "365d",
+        "How long an API key may be good for, from when it is made.",
     ),
     row(
         "PUBLIC_URL",
@@ -463,6 +510,83 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "The cookie in which /forward-auth takes an access token where there is no Authorization header. Without it \
          cookies are ignored.",
+    ),
+    row(
+        "EMAIL_VERIFICATION",
+        Kind::Choice(&["off", "optional", "required"]),
+        "optional",
+        "Whether addresses are to be proved by a link: `off` only when a user asks for one, `optional` at registration, `required` \
+         so that nobody logs in before; such a login gets the answer to a wrong password.",
+    ),
+    row(
+        "LOGIN_BY_EMAIL",
+        Kind::Switch,
+        "off",
+        "Whether a proved address stands for the name of its account at login. A new name with @ must then be the account's own \
+         address.",
+    ),
+    row(
+        "LOGIN_NOTICES",
+        Kind::Switch,
+        "on",
+        "Whether users with a proved address get a mail about a login by a program (User-Agent) that was not seen lately.",
+    ),
+    row(
+        "ACCOUNT_DELETION_GRACE",
+        duration(Duration::ZERO, days(365)),
+        "7d",
+        "How long an account that its owner has closed can be opened again, by the link in a mail or by `user enable`, before it is \
+         deleted.",
+    ),
+    row(
+        "SMTP_HOST",
+        Kind::Text,
+        "",
+        "The mail server, by the name in its certificate. Without it no mail is sent, and what needs mail is off; `dev` then \
+         prints mails and keeps them in DATA_DIR/outbox.",
+    ),
+    row("SMTP_PORT", count(1, 65_535), "587", "Its port: usually 587 for `starttls` and 465 for `tls`."),
+    row(
+        "SMTP_TLS",
+        Kind::Choice(&["starttls", "tls", "off"]),
+        "starttls",
+        "How the connection to the mail server is protected: `starttls` or `tls` from the first byte, and never otherwise. `off` \
+         is for a server on this machine.",
+    ),
+    row("SMTP_USERNAME", Kind::Text, "", "The name that the mail server wants, if it wants one."),
+    row("SMTP_PASSWORD", Kind::Secret, "", "The password of SMTP_USERNAME, to the letter."),
+    row(
+        "SMTP_PASSWORD_FILE",
+        Kind::Path,
+        "",
+        "A file that holds SMTP_PASSWORD. One newline at its end is not part of the password.",
+    ),
+    row(
+        "SMTP_TIMEOUT",
+        duration(SECOND, Duration::from_secs(300)),
+        "30s",
+        "How long one delivery may take. After twice this time another replica may send a mail that this one had begun with.",
+    ),
+    split(
+        "MAIL_FROM",
+        Kind::Text,
+        ("bookstore-auth <no-reply@localhost>", ""),
+        "The address that mails come from, such as `Shop <no-reply@shop.example>`.",
+    ),
+    row(
+        "MAIL_TEMPLATES",
+        Kind::Path,
+        "",
+        "A folder of texts that take the place of the built-in ones: `en/reset_password.txt`, `en/reset_password.html` and so \
+         on; a folder for each language.",
+    ),
+    row("MAIL_LANGUAGE", Kind::Text, "en", "The language of mails: the name of a folder of texts."),
+    row(
+        "LINK_URL",
+        Kind::Text,
+        "",
+        "Where the pages are that links in mails lead to, such as https://shop.example/account: /verify-email, /change-email, \
+         /reset-password and /keep-account below it, with `#token=..` behind. PUBLIC_URL when not set. Request headers never count.",
     ),
     row(
         "LOG_FORMAT",

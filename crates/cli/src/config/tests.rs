@@ -62,6 +62,37 @@ fn production_needs_only_a_key() {
     assert_eq!(config.keys.legacy_until, Deadline::Auto);
 }
 
+#[test]
+fn mail_is_whole_or_off() {
+    let whole = [
+        ("SMTP_HOST", "mail.shop.example"),
+        ("MAIL_FROM", "Shop <no-reply@shop.example>"),
+        ("LINK_URL", "https://shop.example/account/"),
+    ];
+    assert!(production(&[]).unwrap().config.mail.is_none());
+    assert!(load_from(Mode::Dev, &[]).unwrap().config.mail.is_some(), "a folder");
+    let mail = production(&whole).unwrap().config.mail.unwrap();
+    assert_eq!(mail.link_url, "https://shop.example/account");
+    let cases: &[((&str, &str), &str)] = &[
+        (("MAIL_FROM", ""), "MAIL_FROM is not"),
+        (("MAIL_FROM", "nobody"), "MAIL_FROM is \"nobody\""),
+        (("LINK_URL", ""), "LINK_URL is not"),
+        (("LINK_URL", "http://shop.example"), "LINK_URL is"),
+        (("SMTP_TLS", "off"), "SMTP_TLS is off"),
+        (("SMTP_USERNAME", "sender"), "belong together"),
+        (("MAIL_LANGUAGE", "de"), "there are no texts in it"),
+        (("MAIL_TEMPLATES", "/nonexistent"), "MAIL_TEMPLATES"),
+    ];
+    for ((name, value), expected) in cases {
+        let mut settings: Vec<_> = whole.into_iter().filter(|(other, _)| other != name).collect();
+        settings.push((name, value));
+        let said = production(&settings).unwrap_err().to_string();
+        assert!(said.contains(expected), "{name}={value}: {said}");
+    }
+    let said = production(&[("EMAIL_VERIFICATION", "required")]).unwrap_err().to_string();
+    assert!(said.contains("EMAIL_VERIFICATION is required"), "{said}");
+}
+
 // KY-02: the table of configurations that production refuses, each with its reason.
 #[test]
 fn bad_configurations_are_refused() {

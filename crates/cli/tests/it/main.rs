@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
+mod admin;
 mod audit;
 mod backup;
 mod breached;
 mod configuration;
 mod copy;
+mod export;
 mod import;
 mod place;
 mod running;

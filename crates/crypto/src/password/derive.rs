@@ -58,6 +58,7 @@ fn compute(
             let algorithm = match digest {
                 Digest::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
                 Digest::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+                Digest::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
             };
             pbkdf2::derive(algorithm, iterations, salt, password, tag);
             Ok(())

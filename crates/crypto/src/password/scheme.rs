@@ -41,14 +41,16 @@ pub(crate) enum Scheme {
 pub(crate) enum Digest {
     Sha1,
     Sha256,
+    Sha512,
 }
 
 impl Digest {
-    /// Length of its output in bytes, which is the length of Django's tags.
+    /// Length of its output in bytes, which is the length of the tags that we take.
     pub(crate) fn len(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha512 => 64,
         }
     }
 }
@@ -109,6 +111,7 @@ impl Scheme {
         match name {
             "pbkdf2_sha1" => Some(Self::Pbkdf2 { digest: Digest::Sha1, iterations: decimal(costs)? }),
             "pbkdf2_sha256" => Some(Self::Pbkdf2 { digest: Digest::Sha256, iterations: decimal(costs)? }),
+            "pbkdf2_sha512" => Some(Self::Pbkdf2 { digest: Digest::Sha512, iterations: decimal(costs)? }),
             "bcrypt" | "bcrypt_sha256" => {
                 Some(Self::Bcrypt { prehashed: name == "bcrypt_sha256", cost: decimal(costs)? })
             }
@@ -150,6 +153,7 @@ impl fmt::Display for Scheme {
             }
             Self::Pbkdf2 { digest: Digest::Sha1, iterations } => write!(f, "pbkdf2_sha1${iterations}"),
             Self::Pbkdf2 { digest: Digest::Sha256, iterations } => write!(f, "pbkdf2_sha256${iterations}"),
+            Self::Pbkdf2 { digest: Digest::Sha512, iterations } => write!(f, "pbkdf2_sha512${iterations}"),
             Self::Bcrypt { prehashed: true, cost } => write!(f, "bcrypt_sha256${cost}"),
             Self::Bcrypt { prehashed: false, cost } => write!(f, "bcrypt${cost}"),
             Self::Scrypt { n, r, p } => write!(f, "scrypt${n},{r},{p}"),
@@ -176,6 +180,7 @@ mod tests {
             "argon2d$m=8,t=1,p=1",
             "pbkdf2_sha256$870000",
             "pbkdf2_sha1$1",
+            "pbkdf2_sha512$210000",
             "bcrypt_sha256$12",
             "bcrypt$4",
             "scrypt$16384,8,5",

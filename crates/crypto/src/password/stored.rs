@@ -1,4 +1,5 @@
-//! Reading stored hashes: our PHC strings and the forms of `django.contrib.auth.hashers` (Django 4.2 to 5.2).
+//! Reading stored hashes: our PHC strings, the forms of `django.contrib.auth.hashers` (Django 4.2 to 5.2), and those that other
+//! programs write: PHC strings of PBKDF2 and scrypt, and bcrypt as it is (`$2b$`).
 
 use argon2::Version;
 use base64::Engine as _;
@@ -69,7 +70,7 @@ impl Hash {
     fn parse(text: &str) -> Option<Self> {
         let (name, rest) = text.split_once('$')?;
         match name {
-            "" => Self::parse_argon2(rest, true),
+            "" => Self::parse_modular(rest),
             "argon2" => Self::parse_argon2(rest, false),
             "pbkdf2_sha256" => Self::parse_pbkdf2(Digest::Sha256, rest),
             "pbkdf2_sha1" => Self::parse_pbkdf2(Digest::Sha1, rest),
@@ -78,6 +79,50 @@ impl Hash {
             "scrypt" => Self::parse_scrypt(rest),
             _ => None,
         }
+    }
+
+    /// What follows the first `$` of the forms that begin with one.
+    fn parse_modular(rest: &str) -> Option<Self> {
+        let (name, parameters) = rest.split_once('$')?;
+        match name {
+            "pbkdf2" | "pbkdf2-sha1" => Self::parse_pbkdf2_phc(Digest::Sha1, parameters),
+            "pbkdf2-sha256" => Self::parse_pbkdf2_phc(Digest::Sha256, parameters),
+            "pbkdf2-sha512" => Self::parse_pbkdf2_phc(Digest::Sha512, parameters),
+            "scrypt" => Self::parse_scrypt_phc(parameters),
+            "2a" | "2b" | "2y" => Self::parse_bcrypt_after(false, parameters),
+            _ => Self::parse_argon2(rest, true),
+        }
+    }
+
+    /// `i=600000,l=32$salt$tag` as the PHC string format has it, or `600000$salt$tag` as passlib writes it.
+    fn parse_pbkdf2_phc(digest: Digest, rest: &str) -> Option<Self> {
+        let (costs, rest) = rest.split_once('$')?;
+        let (salt, tag) = rest.split_once('$')?;
+        let iterations = match costs.strip_prefix("i=") {
+            Some(costs) => match costs.split_once(",l=") {
+                Some((iterations, length)) if decimal(length)? as usize == digest.len() => iterations,
+                Some(_) => return None,
+                None => costs,
+            },
+            None => costs,
+        };
+        let scheme = Scheme::Pbkdf2 { digest, iterations: decimal(iterations)? };
+        let (salt, tag) = (phc_base64(salt)?, phc_base64(tag)?);
+        let sound = !salt.is_empty() && tag.len() == digest.len();
+        sound.then_some(Self { scheme, salt, tag, native: false })
+    }
+
+    /// `ln=16,r=8,p=1$salt$tag`; `ln` is the logarithm of N.
+    fn parse_scrypt_phc(rest: &str) -> Option<Self> {
+        let (costs, rest) = rest.split_once('$')?;
+        let (salt, tag) = rest.split_once('$')?;
+        let mut costs = costs.splitn(3, ',');
+        let mut cost = |key: &str| decimal(costs.next()?.strip_prefix(key)?);
+        let (log_n, r, p) = (cost("ln=")?, cost("r=")?, cost("p=")?);
+        let scheme = Scheme::Scrypt { n: 1u32.checked_shl(log_n)?, r, p };
+        let (salt, tag) = (phc_base64(salt)?, phc_base64(tag)?);
+        let sound = !salt.is_empty() && (MIN_TAG..=MAX_TAG).contains(&tag.len());
+        sound.then_some(Self { scheme, salt, tag, native: false })
     }
 
     /// `argon2id$v=19$m=..,t=..,p=..$salt$tag`; without `v` it is version 16, as the reference implementation has it.
@@ -113,6 +158,11 @@ impl Hash {
     fn parse_bcrypt(prehashed: bool, rest: &str) -> Option<Self> {
         // `2x` marks hashes of a faulty program, which are computed otherwise.
         let rest = ["$2b$", "$2a$", "$2y$"].iter().find_map(|version| rest.strip_prefix(version))?;
+        Self::parse_bcrypt_after(prehashed, rest)
+    }
+
+    /// `12$` and 53 characters.
+    fn parse_bcrypt_after(prehashed: bool, rest: &str) -> Option<Self> {
         let (cost, encoded) = rest.split_once('$')?;
         if cost.len() != 2 || encoded.len() != 53 {
             return None;
@@ -133,6 +183,14 @@ impl Hash {
         let sound = !salt.is_empty() && tag.len() == 64;
         sound.then(|| Self { scheme, salt: salt.into(), tag, native: false })
     }
+}
+
+/// Base64 of the PHC string format: no padding; passlib has `.` in the place of `+`.
+fn phc_base64(text: &str) -> Option<Vec<u8>> {
+    if text.contains('.') && text.contains('+') {
+        return None;
+    }
+    STANDARD_NO_PAD.decode(text.replace('.', "+")).ok()
 }
 
 /// Our own form, a PHC string: `$argon2id$v=19$m=..,t=..,p=..$salt$tag`.

@@ -41,12 +41,58 @@ pub enum EventKind {
     PasswordChanged,
     /// An operator has set an account's password.
     PasswordSetByOperator,
+    /// The password that was to be given again was not right.
+    PasswordRefused,
+    /// A link that sets a new password was sent.
+    PasswordResetRequested,
+    /// A password was set with the link that was sent.
+    PasswordReset,
+    /// An address was proved.
+    EmailVerified,
+    /// Another address was asked for.
+    EmailChangeRequested,
+    /// An account has got another address, proved.
+    EmailChanged,
+    /// The names of a person were changed.
+    ProfileChanged,
+    /// All that is kept on a user was given out to them.
+    DataExported,
+    /// The owner has closed an account; it will be deleted.
+    DeletionScheduled,
+    /// A closed account was opened again with the link that was sent.
+    DeletionCancelled,
     /// A signing key was made.
     KeyMade,
     /// An operator has published the next signing keys.
     KeyRotated,
     /// A signing key was dropped.
     KeyDropped,
+    /// An account was made staff or superuser.
+    RoleGranted,
+    /// An account is staff or superuser no longer.
+    RoleTaken,
+    /// A group was made.
+    GroupCreated,
+    /// A group was deleted.
+    GroupDeleted,
+    /// An account was put into a group.
+    GroupMemberAdded,
+    /// An account was taken out of a group.
+    GroupMemberRemoved,
+    /// A group was given a permission.
+    PermissionGranted,
+    /// A permission was taken from a group.
+    PermissionTaken,
+    /// An operator has made the token that makes the first administrator.
+    BootstrapTokenMade,
+    /// An API key was made.
+    ApiKeyMade,
+    /// An API key was revoked.
+    ApiKeyRevoked,
+    /// An API key was exchanged for a token.
+    ApiKeyUsed,
+    /// What was presented as an API key is none, or not good.
+    ApiKeyRefused,
     /// A batch of another system's users was taken in.
     ImportApplied,
     /// A backup was put in the place of the database.
@@ -72,9 +118,32 @@ impl EventKind {
         Self::SessionsEndedAll,
         Self::PasswordChanged,
         Self::PasswordSetByOperator,
+        Self::PasswordRefused,
+        Self::PasswordResetRequested,
+        Self::PasswordReset,
+        Self::EmailVerified,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::ProfileChanged,
+        Self::DataExported,
+        Self::DeletionScheduled,
+        Self::DeletionCancelled,
         Self::KeyMade,
         Self::KeyRotated,
         Self::KeyDropped,
+        Self::RoleGranted,
+        Self::RoleTaken,
+        Self::GroupCreated,
+        Self::GroupDeleted,
+        Self::GroupMemberAdded,
+        Self::GroupMemberRemoved,
+        Self::PermissionGranted,
+        Self::PermissionTaken,
+        Self::BootstrapTokenMade,
+        Self::ApiKeyMade,
+        Self::ApiKeyRevoked,
+        Self::ApiKeyUsed,
+        Self::ApiKeyRefused,
         Self::ImportApplied,
         Self::DatabaseRestored,
     ];
@@ -99,9 +168,32 @@ impl EventKind {
             Self::SessionsEndedAll => "sessions.ended_all",
             Self::PasswordChanged => "password.changed",
             Self::PasswordSetByOperator => "password.set_by_operator",
+            Self::PasswordRefused => "password.refused",
+            Self::PasswordResetRequested => "password.reset_requested",
+            Self::PasswordReset => "password.reset",
+            Self::EmailVerified => "email.verified",
+            Self::EmailChangeRequested => "email.change_requested",
+            Self::EmailChanged => "email.changed",
+            Self::ProfileChanged => "profile.changed",
+            Self::DataExported => "data.exported",
+            Self::DeletionScheduled => "deletion.scheduled",
+            Self::DeletionCancelled => "deletion.cancelled",
             Self::KeyMade => "key.made",
             Self::KeyRotated => "key.rotated",
             Self::KeyDropped => "key.dropped",
+            Self::RoleGranted => "role.granted",
+            Self::RoleTaken => "role.taken",
+            Self::GroupCreated => "group.created",
+            Self::GroupDeleted => "group.deleted",
+            Self::GroupMemberAdded => "group.member_added",
+            Self::GroupMemberRemoved => "group.member_removed",
+            Self::PermissionGranted => "permission.granted",
+            Self::PermissionTaken => "permission.taken",
+            Self::BootstrapTokenMade => "bootstrap.token_made",
+            Self::ApiKeyMade => "api_key.made",
+            Self::ApiKeyRevoked => "api_key.revoked",
+            Self::ApiKeyUsed => "api_key.used",
+            Self::ApiKeyRefused => "api_key.refused",
             Self::ImportApplied => "import.applied",
             Self::DatabaseRestored => "database.restored",
         }
@@ -116,7 +208,9 @@ impl EventKind {
     /// How it ended, unless the event says otherwise.
     const fn usual_outcome(self) -> Outcome {
         match self {
-            Self::LoginFailed | Self::SessionReuseDetected => Outcome::Refused,
+            Self::LoginFailed | Self::SessionReuseDetected | Self::ApiKeyRefused | Self::PasswordRefused => {
+                Outcome::Refused
+            }
             _ => Outcome::Done,
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Members {
     audience: Option<Vec<String>>,
     subject: Option<Option<String>>,
     client: Option<Option<String>>,
+    scope: Option<Option<String>>,
+    roles: Option<Vec<String>>,
 }
 
 impl Members {
@@ -44,7 +46,12 @@ impl Members {
             issuer: self.issuer.flatten(),
             audience: self.audience.unwrap_or_default(),
             status: None,
-            standard: Standard { subject: self.subject.flatten(), client: self.client.flatten() },
+            standard: Standard {
+                subject: self.subject.flatten(),
+                client: self.client.flatten(),
+                scope: self.scope.flatten(),
+                roles: self.roles.unwrap_or_default(),
+            },
         })
     }
 }
@@ -84,6 +91,8 @@ impl<'de> Visitor<'de> for PayloadVisitor {
                 "aud" => once(&mut members.audience, map.next_value::<Audience>()?.0)?,
                 "sub" => once(&mut members.subject, map.next_value::<Words>()?.0)?,
                 "client_id" => once(&mut members.client, map.next_value::<Words>()?.0)?,
+                "scope" => once(&mut members.scope, map.next_value::<Words>()?.0)?,
+                "roles" => once(&mut members.roles, map.next_value::<Audience>()?.0)?,
                 _ => {
                     others.add(name)?;
                     map.next_value_seed(Other::MEMBER)?;
@@ -172,7 +181,7 @@ impl<'de> Deserialize<'de> for Sid {
     }
 }
 
-/// `iss`, `sub`, `client_id`: a string, or something that equals nothing we look for.
+/// `iss`, `sub`, `client_id`, `scope`: a string, or something that equals nothing we look for.
 struct Words(Option<String>);
 
 impl<'de> Deserialize<'de> for Words {
@@ -181,7 +190,7 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
-/// `aud`: a string, a list of strings, or something that contains no configured audience.
+/// `aud`, `roles`: a string, a list of strings, or something that contains none that we look for.
 struct Audience(Vec<String>);
 
 impl<'de> Deserialize<'de> for Audience {

@@ -351,21 +351,35 @@ fn any_claims() -> impl Strategy<Value = Claims> {
     let times = (0..=LAST_SECOND, 0..=LAST_SECOND, prop::option::of(0..=LAST_SECOND));
     let kind = prop_oneof![Just(TokenType::Access), Just(TokenType::Refresh)];
     let text = || prop::option::of(any::<String>());
-    let names = (text(), prop::collection::vec(any::<String>(), 0..3), text(), text());
+    let names = (
+        text(),
+        prop::collection::vec(any::<String>(), 0..3),
+        text(),
+        text(),
+        text(),
+        prop::collection::vec(any::<String>(), 0..3),
+    );
     let ids = ("\\PC{1,60}", 1..=i64::MAX, prop::option::of(any::<[u8; 16]>()));
     (kind, times, ids, names).prop_map(
-        |(token_type, (exp, iat, nbf), (jti, user, sid), (issuer, audience, subject, client))| Claims {
+        |(
             token_type,
-            expires_at: exp,
-            issued_at: iat,
-            not_before: nbf,
-            jti,
-            user_id: UserId::new(user),
-            session: sid.map(SessionId::from_bytes),
-            issuer,
-            audience,
-            status: None,
-            standard: Standard { subject, client },
+            (exp, iat, nbf),
+            (jti, user, sid),
+            (issuer, audience, subject, client, scope, roles),
+        )| {
+            Claims {
+                token_type,
+                expires_at: exp,
+                issued_at: iat,
+                not_before: nbf,
+                jti,
+                user_id: UserId::new(user),
+                session: sid.map(SessionId::from_bytes),
+                issuer,
+                audience,
+                status: None,
+                standard: Standard { subject, client, scope, roles },
+            }
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::Claims;
+use super::{Claims, Standard};
 
 /// Room for the claims of an ordinary token without growing.
 const USUAL_LENGTH: usize = 224;
@@ -39,11 +39,16 @@ fn write_claims(json: &mut Vec<u8>, claims: &Claims) -> std::io::Result<()> {
             serde_json::to_writer(&mut *json, several)?;
         }
     }
-    for (name, value) in [("sub", &claims.standard.subject), ("client_id", &claims.standard.client)] {
+    let Standard { subject, client, scope, roles } = &claims.standard;
+    for (name, value) in [("sub", subject), ("client_id", client), ("scope", scope)] {
         if let Some(value) = value {
             write!(json, r#","{name}":"#)?;
             serde_json::to_writer(&mut *json, value)?;
         }
+    }
+    if !roles.is_empty() {
+        json.extend_from_slice(br#","roles":"#);
+        serde_json::to_writer(&mut *json, roles)?;
     }
     if let Some(status) = &claims.status {
         write!(json, r#","status":{{"status_list":{{"idx":{},"uri":"#, status.place)?;

@@ -55,6 +55,30 @@ impl EmailAddress {
     }
 }
 
+/// What makes an address the same as another: ASCII letters in lower case, everything else as it is. No more than that: where
+/// letters of other alphabets are folded, somebody else's address becomes one's own (CVE-2019-19844).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct EmailKey(String);
+
+impl EmailKey {
+    /// The key of what somebody typed as an address, whether or not it could be one.
+    pub fn of(raw: &str) -> Self {
+        Self(text::trim(raw).to_ascii_lowercase())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl EmailAddress {
+    /// What makes it the same as another address.
+    pub fn key(&self) -> EmailKey {
+        EmailKey::of(&self.0)
+    }
+}
+
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -5,16 +5,17 @@ use domain::user::{EmailAddress, UserId, Username, canonical_name};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rusqlite::types::Value;
-use service::import::ImportedUser;
+use service::import::{Groups, ImportedUser};
 
 use super::source::RawRow;
+use crate::password::{Password, Remarks};
 use crate::report::NoteKind;
 
 /// A usable row and what is odd about it.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) user: ImportedUser,
-    pub(super) remarks: Vec<(NoteKind, String)>,
+    pub(super) remarks: Remarks,
 }
 
 /// The largest id that every client reads exactly: JSON numbers are doubles in JavaScript (RFC 8259 section 6).
@@ -27,7 +28,7 @@ const MAX_TEXT: usize = 1_000;
 ///
 /// # Errors
 /// Why it cannot be used, for the report.
-pub(super) fn check(row: &RawRow) -> Result<Checked, String> {
+pub(super) fn check(row: &RawRow, here: &Groups) -> Result<Checked, String> {
     let [
         username,
         email,
@@ -44,7 +45,35 @@ pub(super) fn check(row: &RawRow) -> Result<Checked, String> {
         return Err(format!("its id is not between 1 and {MAX_ID}, where JSON numbers are exact everywhere"));
     }
     let mut remarks = Vec::new();
-    let raw_name = text("username", username)?;
+    let name = name(username, &mut remarks)?;
+    let password = Password::check(text("password", password)?, &mut remarks);
+    let last_login_at = match last_login {
+        Value::Null => None,
+        cell => time("last_login", cell).map_err(|reason| remarks.push((NoteKind::NoLastLogin, reason))).ok(),
+    };
+    let user = ImportedUser {
+        id: Some(UserId::new(row.id)),
+        username: name,
+        email: EmailAddress::from_stored(optional_text("email", email)?.to_owned()),
+        first_name: optional_text("first_name", first_name)?.to_owned(),
+        last_name: optional_text("last_name", last_name)?.to_owned(),
+        password_hash: password.hash,
+        password_scheme: password.scheme,
+        password_trims: true,
+        is_active: flag("is_active", is_active)?,
+        is_staff: flag("is_staff", is_staff)?,
+        is_superuser: flag("is_superuser", is_superuser)?,
+        created_at: Some(time("date_joined", joined)?),
+        last_login_at,
+        groups: row.groups.iter().filter_map(|id| here.groups.get(id).copied().flatten()).collect(),
+        permissions: row.permissions.iter().filter_map(|id| here.permissions.get(id).copied()).collect(),
+        fingerprint: fingerprint(row, here),
+    };
+    Ok(Checked { user, remarks })
+}
+
+fn name(cell: &Value, remarks: &mut Remarks) -> Result<Username, String> {
+    let raw_name = text("username", cell)?;
     let name = canonical_name(raw_name);
     if name.is_empty() {
         return Err("its username is empty".to_owned());
@@ -52,33 +81,10 @@ pub(super) fn check(row: &RawRow) -> Result<Checked, String> {
     if name != raw_name {
         remarks.push((NoteKind::Renamed, format!("its name is stored in its canonical spelling, {name:?}")));
     }
-    let password_hash = text("password", password)?;
-    if crypto::password::kind_of(password_hash) == crypto::password::Kind::Broken {
-        let advice = "its password hash is of no known format: nobody can log in until a password is set";
-        remarks.push((NoteKind::UnknownHash, advice.to_owned()));
-    }
-    let last_login_at = match last_login {
-        Value::Null => None,
-        cell => time("last_login", cell).map_err(|reason| remarks.push((NoteKind::NoLastLogin, reason))).ok(),
-    };
-    let user = ImportedUser {
-        id: UserId::new(row.id),
-        username: Username::from_stored(name),
-        email: EmailAddress::from_stored(optional_text("email", email)?.to_owned()),
-        first_name: optional_text("first_name", first_name)?.to_owned(),
-        last_name: optional_text("last_name", last_name)?.to_owned(),
-        password_hash: password_hash.to_owned(),
-        is_active: flag("is_active", is_active)?,
-        is_staff: flag("is_staff", is_staff)?,
-        is_superuser: flag("is_superuser", is_superuser)?,
-        created_at: time("date_joined", joined)?,
-        last_login_at,
-        fingerprint: fingerprint(&row.cells[..9]),
-    };
-    Ok(Checked { user, remarks })
+    Ok(Username::from_stored(name))
 }
 
-fn text<'a>(column: &str, cell: &'a Value) -> Result<&'a str, String> {
+pub(super) fn text<'a>(column: &str, cell: &'a Value) -> Result<&'a str, String> {
     match cell {
         Value::Text(text) if text.contains('\0') => Err(format!("its {column} holds a null character")),
         Value::Text(text) if text.chars().count() > MAX_TEXT => Err(format!("its {column} is too long")),
@@ -103,7 +109,7 @@ fn flag(column: &str, cell: &Value) -> Result<bool, String> {
 }
 
 /// `2024-05-01 12:00:00` and `2024-05-01 12:00:00.123456`, in UTC as Django stores them.
-fn time(column: &str, cell: &Value) -> Result<Timestamp, String> {
+pub(super) fn time(column: &str, cell: &Value) -> Result<Timestamp, String> {
     let wrong = || format!("its {column} is not a time");
     let Value::Text(text) = cell else { return Err(wrong()) };
     let time: DateTime = text.parse().map_err(|_| wrong())?;
@@ -115,27 +121,41 @@ fn time(column: &str, cell: &Value) -> Result<Timestamp, String> {
     Ok(Timestamp::from_micros(instant.as_microsecond()))
 }
 
-/// SHA-256 over the cells before the last login, each with its type and length, so that no two rows share a text.
-fn fingerprint(cells: &[Value]) -> [u8; 32] {
-    let mut all = Vec::with_capacity(256);
-    for cell in cells {
-        let (kind, bytes): (u8, Vec<u8>) = match cell {
-            Value::Null => (0, Vec::new()),
-            Value::Integer(number) => (1, number.to_be_bytes().to_vec()),
-            Value::Real(number) => (2, number.to_be_bytes().to_vec()),
-            Value::Text(text) => (3, text.clone().into_bytes()),
-            Value::Blob(bytes) => (4, bytes.clone()),
-        };
-        all.push(kind);
-        all.extend((bytes.len() as u64).to_be_bytes());
-        all.extend(bytes);
+/// SHA-256 over the cells before the last login, each with its type and length, so that no two rows share a text; and over the
+/// groups and permissions that are known here, if any. One that came into being while the import runs counts at the next run.
+fn fingerprint(row: &RawRow, here: &Groups) -> [u8; 32] {
+    let mut all = Vec::with_capacity(384);
+    for cell in &row.cells[..9] {
+        match cell {
+            Value::Null => add(&mut all, 0, &[]),
+            Value::Integer(number) => add(&mut all, 1, &number.to_be_bytes()),
+            Value::Real(number) => add(&mut all, 2, &number.to_be_bytes()),
+            Value::Text(text) => add(&mut all, 3, text.as_bytes()),
+            Value::Blob(bytes) => add(&mut all, 4, bytes),
+        }
+    }
+    for id in row.groups.iter().filter(|id| here.groups.contains_key(id)) {
+        add(&mut all, 5, &id.to_be_bytes());
+    }
+    for id in row.permissions.iter().filter(|id| here.permissions.contains_key(id)) {
+        add(&mut all, 6, &id.to_be_bytes());
     }
     crypto::keyed::sha256(&all)
+}
+
+fn add(all: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    all.push(kind);
+    all.extend((bytes.len() as u64).to_be_bytes());
+    all.extend(bytes);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check(row: &RawRow) -> Result<Checked, String> {
+        super::check(row, &Groups::default())
+    }
 
     fn cell(text: &str) -> Value {
         Value::Text(text.to_owned())
@@ -156,6 +176,8 @@ mod tests {
                 cell("2024-05-01 12:00:00.123456"),
                 cell("2024-05-02 12:00:00"),
             ],
+            groups: Vec::new(),
+            permissions: Vec::new(),
         }
     }
 
@@ -170,11 +192,11 @@ mod tests {
         let Checked { user, remarks } = check(&row()).unwrap();
         assert_eq!(remarks, []);
         assert_eq!(
-            (user.id.get(), user.username.as_str(), user.email.as_str()),
+            (user.id.unwrap().get(), user.username.as_str(), user.email.as_str()),
             (7, "ann", "ann@example.com")
         );
         assert!(user.is_active && !user.is_staff && user.is_superuser);
-        assert_eq!(user.created_at, Timestamp::from_micros(1_714_564_800_123_456));
+        assert_eq!(user.created_at, Some(Timestamp::from_micros(1_714_564_800_123_456)));
         assert_eq!(user.last_login_at, Some(Timestamp::from_seconds(1_714_651_200)));
     }
 

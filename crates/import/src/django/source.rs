@@ -1,15 +1,15 @@
-//! Reads `auth_user`, whatever its cells hold: SQLite does not hold a column to its type.
+//! A Django service's database, whatever its engine: raw rows, in pages by id.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use service::import::PostgresOptions;
 
+use super::{postgres, sqlite};
 use crate::Error;
 
-/// The columns that Django has had in `auth_user` since 1.10, in the order of `RawRow`.
-const COLUMNS: [&str; 11] = [
+/// The columns that Django has had in `auth_user` since 1.10, in the order of [`RawRow`].
+pub(super) const COLUMNS: [&str; 11] = [
     "id",
     "username",
     "email",
@@ -22,22 +22,35 @@ const COLUMNS: [&str; 11] = [
     "date_joined",
     "last_login",
 ];
-const ROWS: &str = "SELECT id, username, email, first_name, last_name, password, is_active, is_staff, is_superuser, \
-                    date_joined, last_login FROM auth_user WHERE id > ?1 ORDER BY id LIMIT ?2";
-const COUNT: &str = "SELECT count(*) FROM auth_user";
-const HAS_SEQUENCES: &str = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'";
-const LAST_ID: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'auth_user'";
-const TABLE: &str = "SELECT name FROM pragma_table_info('auth_user')";
 
-/// How long to wait for the Django service to finish writing.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Where a Django service keeps its users.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A database on a PostgreSQL server.
+    Server(Box<PostgresOptions>),
+}
 
-/// One row as it is stored.
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(options) => options.fmt(f),
+        }
+    }
+}
+
+/// One row of `auth_user` as it is stored.
 #[derive(Clone, Debug)]
 pub(super) struct RawRow {
     pub(super) id: i64,
     /// The cells after the id, in the order of `COLUMNS`.
     pub(super) cells: [Value; 10],
+    /// Ids of groups.
+    pub(super) groups: Vec<i64>,
+    /// Ids of permissions.
+    pub(super) permissions: Vec<i64>,
 }
 
 impl RawRow {
@@ -50,71 +63,130 @@ impl RawRow {
     }
 }
 
-/// An open Django database.
-pub(super) struct Source(Connection);
+/// Groups and permissions, all of them: there are few.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Catalog {
+    /// Id, application, codename, name.
+    pub(super) permissions: Vec<(i64, Value, Value, Value)>,
+    /// Id, name.
+    pub(super) groups: Vec<(i64, Value)>,
+    /// Group, permission; by group and permission.
+    pub(super) group_permissions: Vec<(i64, i64)>,
+}
+
+/// One refused token: the id of its row, its `jti` and its end.
+#[derive(Clone, Debug)]
+pub(super) struct RawToken {
+    pub(super) id: i64,
+    pub(super) jti: Value,
+    pub(super) expires_at: Value,
+}
+
+/// Which of the optional tables there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tables {
+    pub(super) groups: bool,
+    pub(super) permissions: bool,
+    pub(super) tokens: bool,
+}
+
+impl Tables {
+    /// By a function that knows whether there is a table.
+    pub(super) fn find<E>(mut has: impl FnMut(&str) -> Result<bool, E>) -> Result<Self, E> {
+        let mut all = |names: &[&str]| names.iter().try_fold(true, |all, name| Ok(all && has(name)?));
+        Ok(Self {
+            groups: all(&["auth_group", "auth_user_groups"])?,
+            permissions: all(&[
+                "auth_permission",
+                "django_content_type",
+                "auth_user_user_permissions",
+                "auth_group_permissions",
+            ])?,
+            tokens: all(&["token_blacklist_outstandingtoken", "token_blacklist_blacklistedtoken"])?,
+        })
+    }
+}
+
+/// An open Django database. Its functions block: it lives on a thread of its own.
+pub(super) enum Source {
+    Sqlite(sqlite::Source),
+    Postgres(postgres::Source),
+}
 
 impl Source {
-    /// Opens the file for reading only; it must have the table with its columns.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Open { path: path.to_owned(), source };
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
-        let columns: Vec<String> = {
-            let mut statement = connection.prepare(TABLE).map_err(failed)?;
-            let rows = statement.query_map([], |row| row.get(0)).map_err(failed)?;
-            rows.collect::<Result<_, _>>().map_err(failed)?
-        };
-        let missing: Vec<&str> =
-            COLUMNS.into_iter().filter(|name| !columns.iter().any(|column| column == name)).collect();
-        let reason = match (columns.is_empty(), missing.is_empty()) {
-            (true, _) => "it has no table auth_user".to_owned(),
-            (false, false) => format!("its table auth_user has no column {}", missing.join(", ")),
-            (false, true) => return Ok(Self(connection)),
-        };
-        Err(Error::NotDjango { path: path.to_owned(), reason })
+    /// Opens it for reading only; it must have the table of users with its columns.
+    pub(super) fn open(location: &Location) -> Result<Self, Error> {
+        match location {
+            Location::File(path) => sqlite::Source::open(path).map(Self::Sqlite),
+            Location::Server(options) => postgres::Source::open(options).map(Self::Postgres),
+        }
     }
 
     /// How many users there are.
     pub(super) fn count(&self) -> Result<u64, Error> {
-        let count: i64 = self.0.query_row(COUNT, [], |row| row.get(0))?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// At most `limit` rows with ids above `after`, by id. Each call is a read transaction of its own: a longer one
-    /// would keep the Django service from writing.
-    pub(super) fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<RawRow>, Error> {
-        let mut statement = self.0.prepare_cached(ROWS)?;
-        let rows = statement.query_map((after, limit as i64), |row| {
-            let mut cells = std::array::from_fn(|_| Value::Null);
-            for (index, cell) in cells.iter_mut().enumerate() {
-                *cell = lenient(row.get_ref(index + 1)?);
-            }
-            Ok(RawRow { id: row.get(0)?, cells })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The highest id ever issued there, also to accounts deleted since.
-    pub(super) fn last_id(&self) -> Result<i64, Error> {
-        if self.0.query_row(HAS_SEQUENCES, [], |_| Ok(())).optional()?.is_none() {
-            return Ok(0);
+        match self {
+            Self::Sqlite(source) => source.count(),
+            Self::Postgres(source) => source.count(),
         }
-        Ok(self.0.query_row(LAST_ID, [], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    /// Groups and permissions.
+    pub(super) fn catalog(&self) -> Result<Catalog, Error> {
+        match self {
+            Self::Sqlite(source) => source.catalog(),
+            Self::Postgres(source) => source.catalog(),
+        }
+    }
+
+    /// At most `limit` users with ids above `after`, by id.
+    pub(super) fn rows_after(&mut self, after: i64, limit: usize) -> Result<Vec<RawRow>, Error> {
+        match self {
+            Self::Sqlite(source) => source.rows_after(after, limit),
+            Self::Postgres(source) => source.rows_after(after, limit),
+        }
+    }
+
+    /// At most `limit` refused tokens whose rows have ids above `after`, by id.
+    pub(super) fn tokens_after(&mut self, after: i64, limit: usize) -> Result<Vec<RawToken>, Error> {
+        match self {
+            Self::Sqlite(source) => source.tokens_after(after, limit),
+            Self::Postgres(source) => source.tokens_after(after, limit),
+        }
+    }
+
+    /// The highest id ever issued to a user there, also to accounts deleted since; 0 when it is not known.
+    pub(super) fn last_id(&self) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(source) => source.last_id(),
+            Self::Postgres(source) => source.last_id(),
+        }
     }
 }
 
-/// Text that is not UTF-8 is handed on as bytes instead of failing the whole batch.
-fn lenient(cell: rusqlite::types::ValueRef<'_>) -> Value {
-    use rusqlite::types::ValueRef;
-    match cell {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Blob(bytes.to_vec()),
-        },
+/// What is wrong with the table of users, if anything, by the names of its columns.
+pub(super) fn fault(columns: &[String]) -> Option<String> {
+    let missing: Vec<&str> =
+        COLUMNS.into_iter().filter(|name| !columns.iter().any(|column| column == name)).collect();
+    match (columns.is_empty(), missing.is_empty()) {
+        (true, _) => Some("it has no table auth_user".to_owned()),
+        (false, false) => Some(format!("its table auth_user has no column {}", missing.join(", "))),
+        (false, true) => None,
+    }
+}
+
+/// Gives each row of a page, which is sorted by id, what belongs to it of a list sorted by the id of the user.
+pub(super) fn deal(
+    rows: &mut [RawRow],
+    pairs: impl IntoIterator<Item = (i64, i64)>,
+    to: fn(&mut RawRow) -> &mut Vec<i64>,
+) {
+    let mut place = 0;
+    for (user, id) in pairs {
+        while rows.get(place).is_some_and(|row| row.id < user) {
+            place += 1;
+        }
+        if let Some(row) = rows.get_mut(place).filter(|row| row.id == user) {
+            to(row).push(id);
+        }
     }
 }

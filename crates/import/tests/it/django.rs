@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::time::Timestamp;
 use domain::user::UserId;
 use import::Error;
-use import::django::{ImportOptions, run};
+use import::django::{ImportOptions, Location, run};
 use import::report::{NoteKind, Report};
 use service::user;
 use testkit::app::TestApp;
@@ -13,8 +13,8 @@ use testkit::app::TestApp;
 use crate::source_file::{HASH, OTHER_HASH, SourceFile};
 
 async fn try_import(service: &TestApp, file: &Path, dry_run: bool) -> Result<Report, Error> {
-    let options = ImportOptions { database: file.to_owned(), dry_run };
-    run(&service.app, &options, |_| {}).await
+    let options = ImportOptions { from: Location::File(file.to_owned()), dry_run, notes: None };
+    run(&service.app, options, |_| {}).await
 }
 
 async fn import(service: &TestApp, file: &SourceFile) -> Report {
@@ -27,7 +27,7 @@ fn counts(report: &Report) -> [u64; 5] {
 }
 
 fn notes(report: &Report) -> Vec<(i64, NoteKind)> {
-    report.notes.iter().map(|note| (note.id, note.kind)).collect()
+    report.notes.iter().map(|note| (note.id.unwrap(), note.kind)).collect()
 }
 
 async fn account(service: &TestApp, id: i64) -> domain::user::User {
@@ -254,4 +254,92 @@ async fn an_absurd_id_is_named_and_does_not_use_up_the_ids() {
     assert_eq!(report.notes[0].kind, NoteKind::Unusable);
     assert_eq!(report.ids_reserved_to, 3);
     assert_eq!(service.register("ben", "violet umbrella").await, 4);
+}
+
+fn run_sql(file: &SourceFile, sql: &str) {
+    file.connection.execute_batch(sql).unwrap();
+}
+
+async fn may(service: &TestApp, id: i64) -> (Vec<i64>, Vec<String>) {
+    let found = service::group::of_user(&service.app, &account(service, id).await).await.unwrap();
+    let groups = found.groups.iter().map(|group| group.id.get()).collect();
+    (groups, found.permissions.names().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn groups_and_permissions_come_over_and_follow_the_source() {
+    let file = SourceFile::with(&["ann", "bob", "carl"]);
+    file.add_others();
+    run_sql(
+        &file,
+        "INSERT INTO auth_user_groups VALUES (1, 1, 5), (2, 2, 6), (3, 1, 77);
+         INSERT INTO auth_user_user_permissions VALUES (1, 3, 21), (2, 99, 21);",
+    );
+    let service = TestApp::start().await;
+    let dry = try_import(&service, &file.path(), true).await.unwrap();
+    let report = import(&service, &file).await;
+    assert_eq!(Report { dry_run: false, ids_reserved_to: 3, ..dry }, report);
+    assert_eq!((counts(&report), notes(&report)), ([3, 3, 0, 0, 0], vec![(6, NoteKind::Group)]));
+    let groups = report.groups;
+    assert_eq!((groups.read, groups.created, groups.skipped), (2, 1, 1));
+    assert_eq!((report.permissions.read, report.permissions.created), (2, 2));
+    assert_eq!(may(&service, 1).await, (vec![5], vec!["shop.add_book".into(), "shop.view_book".into()]));
+    assert_eq!(may(&service, 2).await, (vec![], vec![]));
+    assert_eq!(may(&service, 3).await, (vec![], vec!["shop.add_book".to_owned()]));
+
+    let pair = service.login("carl", "wanderlust-42").await;
+    run_sql(
+        &file,
+        "UPDATE auth_group SET name = 'Bell' WHERE id = 6; DELETE FROM auth_user_groups WHERE user_id = 1;
+         INSERT INTO auth_user_groups VALUES (9, 3, 5);",
+    );
+    // Of the two who are in a changed group: bob is in one that can be read only now.
+    let report = import(&service, &file).await;
+    assert_eq!((counts(&report), report.groups.created), ([3, 0, 3, 0, 0], 1), "{report:?}");
+    assert_eq!(
+        (may(&service, 1).await.0, may(&service, 2).await.0, may(&service, 3).await.0),
+        (vec![], vec![6], vec![5])
+    );
+    assert_eq!(counts(&import(&service, &file).await), [3, 0, 0, 3, 0]);
+    // His login has upgraded the hash: the one of the source counts as a new password.
+    assert_eq!(service.verify(&pair.access).await, 400);
+}
+
+#[tokio::test]
+async fn tokens_refused_there_are_remembered_once_and_only_while_they_live() {
+    let file = SourceFile::with(&["ann"]);
+    file.add_others();
+    run_sql(
+        &file,
+        "INSERT INTO token_blacklist_outstandingtoken VALUES
+            (1, 'CANARY', NULL, '2026-01-05 00:00:00', NULL, '0123456789abcdef0123456789abcdef'),
+            (2, 'CANARY', NULL, '2025-12-31 23:59:59.5', 1, 'expired'), (3, 'CANARY', NULL, 'soon', 1, 'unreadable'),
+            (4, 'CANARY', NULL, '2026-01-05 00:00:00', 1, 'outstanding only');
+         INSERT INTO token_blacklist_blacklistedtoken VALUES (1, '2025-12-30 00:00:00', 1), (2, '', 2), (3, '', 3);",
+    );
+    let service = TestApp::start().await;
+    for (created, unchanged) in [(1, 0), (0, 1)] {
+        let report = import(&service, &file).await;
+        let counts = report.refused_tokens;
+        assert_eq!(
+            (counts.read, counts.created, counts.unchanged, counts.skipped),
+            (3, created, unchanged, 2)
+        );
+        assert_eq!(notes(&report), [(3, NoteKind::Token), (6, NoteKind::Group)]);
+    }
+}
+
+#[tokio::test]
+async fn notes_are_bounded_in_the_report_and_all_in_their_file() {
+    let mut file = SourceFile::new();
+    file.add_many(1, 1_500);
+    run_sql(&file, "UPDATE auth_user SET date_joined = 'soon'");
+    let service = TestApp::start().await;
+    let path = file.folder().join("notes");
+    let notes = Some(std::fs::File::create(&path).unwrap());
+    let options = ImportOptions { from: Location::File(file.path()), dry_run: false, notes };
+    let report = run(&service.app, options, |_| {}).await.unwrap();
+    assert_eq!((report.skipped, report.notes.len()), (1_500, import::report::MOST_NOTES));
+    assert_eq!(report.notes_by_kind[&NoteKind::Unusable], 1_500);
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 1_500);
 }

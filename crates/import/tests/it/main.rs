@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
 mod django;
+mod file;
 mod source_file;

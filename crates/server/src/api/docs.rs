@@ -3,14 +3,16 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
+use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
 use crate::answer::Answer;
+use crate::endpoint::Api;
 use crate::error::Error;
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -19,13 +21,17 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    let document = crate::openapi::document();
-    serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default()
-});
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| bytes(&crate::openapi::document()));
+static WITHOUT_ADMIN: LazyLock<Bytes> = LazyLock::new(|| bytes(&crate::openapi::document_without_admin()));
 
-pub(crate) async fn openapi() -> Response {
-    Answer::text(StatusCode::OK, DOCUMENT.clone()).into_response()
+fn bytes(document: &OpenApi) -> Bytes {
+    serde_json::to_vec(document).map(Bytes::from).unwrap_or_default()
+}
+
+/// The document tells of the routes that are there.
+pub(crate) async fn openapi(State(api): State<Api>) -> Response {
+    let document = if api.settings.admin { &DOCUMENT } else { &WITHOUT_ADMIN };
+    Answer::text(StatusCode::OK, Bytes::clone(document)).into_response()
 }
 
 /// The viewer's links are relative, so its page needs the slash.

@@ -32,7 +32,7 @@ const SESSION: HeaderName = HeaderName::from_static("x-auth-session");
             ("X-Auth-Session" = String, description = "The session; empty for a token of the replaced service."),
         )),
         (status = 401, description = "There is no good access token.", body = super::Detail),
-        (status = 403, description = "It comes from another site and would change something.", body = super::Detail),
+        (status = 403, description = "It comes from another site and would change something, or the token is of an API key.", body = super::Detail),
         (status = 503, description = "That cannot be told now; see Retry-After.", body = super::Detail),
     ),
     security(("bearer" = []))

@@ -56,6 +56,16 @@ struct TokenClaims {
     iss: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     aud: Vec<String>,
+    /// Of a token for an API key, the key's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    /// Of a token for an API key, what it is limited to; of others, where TOKEN_ROLES is `scope`, what the user may: permissions with
+    /// spaces between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    /// What the user is, where TOKEN_ROLES is `roles`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<String>,
 }
 
 /// Whether a token is good, and whose it is (RFC 7662). For the services of SERVICE_CREDENTIALS.
@@ -99,5 +109,8 @@ fn shape(claims: Claims) -> TokenClaims {
         sid: claims.session.map(|id| id.to_string()),
         iss: claims.issuer,
         aud: claims.audience,
+        client_id: claims.standard.client,
+        scope: claims.standard.scope,
+        roles: claims.standard.roles,
     }
 }

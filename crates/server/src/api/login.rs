@@ -1,17 +1,17 @@
 use axum::response::Response;
-use domain::field::{self, Field, FieldErrors};
+use domain::field::FieldErrors;
 use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use service::login::Input;
 use utoipa::ToSchema;
 
+use super::password_field;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::Context;
 use crate::endpoint::{self, About, Admitted, Api};
 use crate::error::Error;
 use crate::extract::body::{Incoming, Oversize};
-use crate::extract::value::Value;
 
 pub(crate) const ABOUT: About = About {
     name: "Token Obtain Pair",
@@ -35,9 +35,9 @@ pub(crate) struct LoginRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LoginResponse {
     /// Gives new tokens at /refresh/; keep it secret.
-    refresh: String,
+    pub(super) refresh: String,
     /// For the other services; short-lived.
-    access: String,
+    pub(super) access: String,
 }
 
 /// Tokens for a name and its password.
@@ -78,10 +78,4 @@ async fn give(api: &Api, call: &Call) -> Result<Answer, Error> {
     let (Some(username), Some(password)) = (username, password) else { return Err(errors.into()) };
     let pair = service::login::login(&api.app, &call.caller, Input { username, password }).await?;
     Ok(Answer::json(StatusCode::OK, &LoginResponse { refresh: pair.refresh, access: pair.access }))
-}
-
-/// A password is taken as it is: white space and null characters are part of it.
-fn password_field(value: Value<'_>) -> Field {
-    let text = value.text_or(field::NOT_A_STRING, field::text_with_surrogate)?;
-    if text.is_empty() { Err(vec![field::BLANK.into()]) } else { Ok(text.into_owned()) }
 }

@@ -78,8 +78,8 @@ pub(crate) async fn register<B: Incoming>(api: &Api, context: Context, request: 
 async fn create(api: &Api, call: &Call) -> Result<Answer, Error> {
     let [username, email, password] = call.fields(["username", "email", "password"])?;
     let input = Input {
-        username: owned(username.text_or(field::NOT_A_STRING, Username::messages_with_surrogate)),
-        email: owned(email.text_or(INVALID_EMAIL, EmailAddress::messages_with_surrogate)),
+        username: username_field(username),
+        email: email_field(email),
         password: password_field(password),
     };
     let user = service::register::register(&api.app, &call.caller, input).await?;
@@ -95,10 +95,18 @@ fn owned(text: Result<std::borrow::Cow<'_, str>, Vec<Message>>) -> Field {
     text.map(std::borrow::Cow::into_owned)
 }
 
+pub(super) fn username_field(value: Value<'_>) -> Field {
+    owned(value.text_or(field::NOT_A_STRING, Username::messages_with_surrogate))
+}
+
+pub(super) fn email_field(value: Value<'_>) -> Field {
+    owned(value.text_or(INVALID_EMAIL, EmailAddress::messages_with_surrogate))
+}
+
 /// The longest password that the protocol takes, in characters.
 const MAX_PASSWORD: usize = 128;
 
-fn password_field(value: Value<'_>) -> Field {
+pub(super) fn password_field(value: Value<'_>) -> Field {
     let with_surrogate = |text: &str, unit| {
         let mut messages = Vec::new();
         if text.chars().count() > MAX_PASSWORD {

@@ -5,8 +5,7 @@ use domain::session::{Session, SessionId};
 use domain::time::Timestamp;
 use http::StatusCode;
 use serde::Serialize;
-use service::session::Place;
-use service::verify::Identity;
+use service::session::{Page, Place};
 use utoipa::ToSchema;
 
 use super::time;
@@ -18,7 +17,7 @@ use crate::error::Error;
 /// A login that is still good.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
-struct Item {
+pub(crate) struct Item {
     /// Its name, also in its tokens (`sid`).
     #[schema(example = "5e0fd64d52f3a48f6dc72cbb00000000")]
     id: String,
@@ -59,6 +58,7 @@ pub(crate) struct SessionList {
         (status = 200, description = "They are.", body = SessionList),
         (status = 400, description = "`after` is not from a page.", body = super::FieldErrors),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "It is one of an API key.", body = super::Detail),
         (status = 503, description = "The service cannot tell now; see Retry-After.", body = super::Detail),
     ),
     security(("bearer" = []))
@@ -67,8 +67,7 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
     let [after] = call.query(["after"])?;
     let after = after.map(|text| read_place(&text)).transpose()?;
     let page = service::session::list(&api.app, &call.caller, who, after).await?;
-    let sessions = page.sessions.iter().map(|session| item(session, who)).collect();
-    Ok(Answer::json(StatusCode::OK, &SessionList { sessions, next: page.next.map(write_place) }))
+    Ok(Answer::json(StatusCode::OK, &shape_page(&page, who.session)))
 }
 
 /// Ends a session of the user: its refresh token at once, its access tokens at once here, and elsewhere within the revocation
@@ -82,6 +81,7 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
     responses(
         (status = 204, description = "It has ended."),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "It is one of an API key.", body = super::Detail),
         (status = 404, description = "The user has no such session.", body = super::Detail),
         (status = 503, description = "The database is not available; see Retry-After.", body = super::Detail),
     ),
@@ -97,7 +97,13 @@ pub(crate) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn item(session: &Session, who: Identity) -> Item {
+/// A page, as one of its sessions sees it.
+pub(super) fn shape_page(page: &Page, current: Option<SessionId>) -> SessionList {
+    let sessions = page.sessions.iter().map(|session| item(session, current)).collect();
+    SessionList { sessions, next: page.next.map(write_place) }
+}
+
+pub(super) fn item(session: &Session, current: Option<SessionId>) -> Item {
     Item {
         id: session.id.to_string(),
         created_at: time::rfc3339(session.created_at),
@@ -105,7 +111,7 @@ fn item(session: &Session, who: Identity) -> Item {
         expires_at: time::rfc3339(session.idle_expires_at.min(session.expires_at)),
         address: session.address.clone(),
         user_agent: session.user_agent.clone(),
-        current: who.session == Some(session.id),
+        current: current == Some(session.id),
     }
 }
 
@@ -113,7 +119,7 @@ fn write_place(place: Place) -> String {
     format!("{}-{}", place.created_at.micros(), place.id)
 }
 
-fn read_place(text: &str) -> Result<Place, Error> {
+pub(super) fn read_place(text: &str) -> Result<Place, Error> {
     let place = text.split_once('-').and_then(|(micros, id)| {
         let created_at = Timestamp::from_micros(micros.parse().ok()?);
         Some(Place { created_at, id: SessionId::parse(id)? })

@@ -77,7 +77,7 @@ fn knows(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// What the issuer of our tokens can do (OpenID Connect Discovery section 3), as far as it is there: it has keys. It is no OpenID
-/// provider, so the lists of what one offers are empty.
+/// provider: the one grant is that of services with an API key.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Configuration {
     /// `iss` of the tokens.
@@ -88,8 +88,13 @@ pub(crate) struct Configuration {
     jwks_uri: String,
     /// None: there is no authorization endpoint.
     response_types_supported: [String; 0],
-    /// None: there is no token endpoint of OAuth.
-    grant_types_supported: [String; 0],
+    /// Where services exchange API keys for tokens.
+    #[schema(example = "https://auth.example/token/")]
+    token_endpoint: String,
+    /// `client_credentials` alone.
+    grant_types_supported: [&'static str; 1],
+    /// How a service sends its key.
+    token_endpoint_auth_methods_supported: [&'static str; 2],
 }
 
 /// Where the keys of the configured issuer are.
@@ -106,11 +111,14 @@ pub(crate) struct Configuration {
 pub(crate) async fn openid_configuration(State(api): State<Api>) -> Response {
     let issuer = api.app.settings.tokens.issuer.as_deref().filter(|issuer| is_address(issuer));
     let Some(issuer) = issuer else { return Error::NotFound.into_response() };
+    let base = issuer.trim_end_matches('/');
     let configuration = Configuration {
         issuer: issuer.to_owned(),
-        jwks_uri: format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')),
+        jwks_uri: format!("{base}/.well-known/jwks.json"),
         response_types_supported: [],
-        grant_types_supported: [],
+        token_endpoint: format!("{base}/token/"),
+        grant_types_supported: ["client_credentials"],
+        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     };
     let mut response = Answer::json(StatusCode::OK, &configuration).into_response();
     let kept = HeaderValue::from_static("public, max-age=300");

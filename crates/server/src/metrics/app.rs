@@ -77,6 +77,13 @@ impl AppCollector {
                 "Tokens of the shared secret (HS256) that were taken while public keys sign",
                 counted.shared_key_tokens.load(Relaxed),
             ),
+            ("mails_sent", "Mails that a server took", counted.mails_sent.load(Relaxed)),
+            (
+                "mails_deferred",
+                "Attempts to send a mail that failed and are repeated",
+                counted.mails_deferred.load(Relaxed),
+            ),
+            ("mails_failed", "Mails that were given up", counted.mails_failed.load(Relaxed)),
             ("password_hashes", "Password computations done", hasher.computed),
             ("password_jobs_rejected", "Password jobs refused because the queue was full", hasher.rejected),
             ("password_jobs_expired", "Password jobs that waited too long", hasher.expired),
@@ -117,6 +124,11 @@ impl AppCollector {
                 "login_storm",
                 "1 while logins fail in a storm and strange networks get little, else 0",
                 f64::from(u8::from(self.0.in_login_storm())),
+            ),
+            (
+                "mails_waiting",
+                "Mails that wait to be sent, counted once a minute up to 10000",
+                self.0.counters.mails_waiting.load(Relaxed) as f64,
             ),
             ("feed_age_seconds", "Age of what is known of ended sessions", age.as_secs_f64()),
         ]

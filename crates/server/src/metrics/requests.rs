@@ -19,8 +19,8 @@ use crate::routes::Route;
 const BOUNDS: [u64; 12] =
     [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000];
 /// The statuses that we answer with; a foreign one counts as 0.
-const STATUSES: [u16; 20] =
-    [200, 201, 204, 304, 308, 400, 401, 404, 405, 406, 408, 409, 413, 414, 415, 429, 431, 500, 503, 0];
+const STATUSES: [u16; 21] =
+    [200, 201, 204, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 413, 414, 415, 429, 431, 500, 503, 0];
 
 /// The counts of one route.
 #[derive(Default)]
@@ -31,8 +31,13 @@ struct Row {
 }
 
 /// The counts of all routes.
-#[derive(Default)]
 pub(crate) struct HttpMetrics([Row; Route::ALL.len()]);
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Row::default()))
+    }
+}
 
 impl HttpMetrics {
     /// Notes an answered request.

@@ -32,7 +32,9 @@ async fn document_and_router_agree() {
     let keys = KeySettings { algorithm: Algorithm::EdDsa, sealing: Some(sealing), ..KeySettings::default() };
     let status = StatusSettings { public_url: "https://auth.example".into(), ttl: Duration::from_secs(60) };
     let settings = Settings { tokens, keys, status: Some(status), ..Settings::default() };
-    let service = TestApp::with(settings, ServerSettings { docs: true, ..ServerSettings::default() }).await;
+    let service =
+        TestApp::with(settings, ServerSettings { docs: true, admin: true, ..ServerSettings::default() })
+            .await;
     let document = service.get("/openapi.json").await.json();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{document}");
     let paths = document["paths"].as_object().unwrap();
@@ -41,12 +43,39 @@ async fn document_and_router_agree() {
     let routes = [
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
+        "/admin/api/api-keys/",
+        "/admin/api/api-keys/{id}/",
+        "/admin/api/audit/",
+        "/admin/api/bootstrap/",
+        "/admin/api/groups/",
+        "/admin/api/groups/{id}/",
+        "/admin/api/groups/{id}/permissions/{permission}/",
+        "/admin/api/keys/",
+        "/admin/api/keys/rotate/",
+        "/admin/api/users/",
+        "/admin/api/users/{id}/",
+        "/admin/api/users/{id}/disable/",
+        "/admin/api/users/{id}/enable/",
+        "/admin/api/users/{id}/groups/",
+        "/admin/api/users/{id}/groups/{group}/",
+        "/admin/api/users/{id}/roles/{role}/",
+        "/admin/api/users/{id}/sessions/",
+        "/admin/api/users/{id}/sessions/{session}/",
+        "/email/change/",
+        "/email/verify/",
+        "/email/verify/confirm/",
         "/forward-auth",
         "/healthz",
         "/introspect/",
         "/login/",
         "/logout/",
         "/logout/all/",
+        "/me/",
+        "/me/export/",
+        "/me/keep/",
+        "/password/change/",
+        "/password/reset/",
+        "/password/reset/confirm/",
         "/readyz",
         "/refresh/",
         "/register/",
@@ -54,6 +83,7 @@ async fn document_and_router_agree() {
         "/sessions/",
         "/sessions/{id}/",
         "/status-lists/{list}",
+        "/token/",
         "/verify/",
     ];
     let mut sorted = documented.clone();
@@ -71,6 +101,17 @@ async fn document_and_router_agree() {
                 assert!(answers.get(&status).is_some(), "{method} {path} answered {status}: {answers}");
             }
         }
+    }
+}
+
+// AD-02
+#[tokio::test]
+async fn without_the_setting_there_is_no_administration_and_none_is_documented() {
+    let service = service(true).await;
+    let document = service.get("/openapi.json").await.json();
+    assert!(document["paths"].as_object().unwrap().keys().all(|path| !path.starts_with("/admin/")));
+    for path in ["/admin/api/users/", "/admin/api/bootstrap/", "/auth/admin/api/audit"] {
+        assert_eq!(service.get(path).await.status, 404, "{path}");
     }
 }
 

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
+mod accounts;
 mod addresses;
+mod admin;
 mod answers;
 mod bodies;
 mod cross_origin;
@@ -15,4 +18,5 @@ mod register;
 mod services;
 mod serving;
 mod sessions;
+mod token;
 mod well_known;

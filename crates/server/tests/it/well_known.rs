@@ -103,7 +103,10 @@ async fn the_configuration_claims_only_what_is_there() {
         let answer = service.get(CONFIGURATION).await;
         assert_eq!(answer.status, 200);
         let expected = json!({
-            "issuer": issuer, "jwks_uri": jwks, "response_types_supported": [], "grant_types_supported": [],
+            "issuer": issuer, "jwks_uri": jwks, "response_types_supported": [],
+            "token_endpoint": jwks.replace(".well-known/jwks.json", "token/"),
+            "grant_types_supported": ["client_credentials"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         });
         assert_eq!(answer.json(), expected);
         assert_eq!(service.get("/auth/.well-known/openid-configuration").await.json(), expected);

@@ -9,9 +9,12 @@ use crypto::keyed::IndexKey;
 use crypto::password::Params;
 use domain::time::Timestamp;
 use domain::user::User;
+use mail::transport::Outbox;
+use mail::{Mailer, Template, Templates, Transport};
 use service::clock::Clock;
 use service::refresh::Refreshed;
-use service::settings::Settings;
+use service::settings::{MailSettings, Settings};
+use service::verify::Identity;
 use service::{App, Caller, Error, Kind, Parts, TokenPair};
 use testdb::Place;
 
@@ -31,6 +34,19 @@ pub(crate) struct Harness {
 
 pub(crate) fn settings() -> Settings {
     Settings { throttle: false, ..Settings::default() }
+}
+
+/// The same with mails that come to `outbox`.
+pub(crate) fn with_mail(outbox: &Outbox) -> Settings {
+    let templates = Templates::built_in().unwrap();
+    let mailer = Mailer::new("Shop <no-reply@shop.example>", templates, Transport::Memory(outbox.clone()));
+    let mail = MailSettings {
+        mailer: mailer.unwrap(),
+        link_url: "https://shop.example/account".into(),
+        language: "en".into(),
+        timeout: Duration::from_secs(30),
+    };
+    Settings { mail: Some(mail), ..settings() }
 }
 
 impl Harness {
@@ -79,12 +95,32 @@ impl Harness {
     }
 
     pub(crate) async fn try_register(&self, name: &str, password: &str) -> Result<User, Error> {
+        let email = format!("{}@example.com", name.to_lowercase());
+        self.try_register_with(name, &email, password).await
+    }
+
+    pub(crate) async fn register_with(&self, name: &str, email: &str) -> User {
+        self.try_register_with(name, email, PASSWORD).await.unwrap()
+    }
+
+    async fn try_register_with(&self, name: &str, email: &str, password: &str) -> Result<User, Error> {
         let input = service::register::Input {
             username: Ok(name.into()),
-            email: Ok(format!("{}@example.com", name.to_lowercase())),
+            email: Ok(email.into()),
             password: Ok(password.into()),
         };
         service::register::register(&self.app, &self.caller(), input).await
+    }
+
+    /// Whom an access token speaks for.
+    pub(crate) async fn identity(&self, access: &str) -> Identity {
+        service::verify::bearer(&self.app, &self.caller(), access).await.unwrap()
+    }
+
+    /// A user, by a login.
+    pub(crate) async fn who(&self, name: &str, password: &str) -> Identity {
+        let pair = self.try_login(name, password).await.unwrap();
+        self.identity(&pair.access).await
     }
 
     pub(crate) async fn login(&self, name: &str) -> TokenPair {
@@ -104,11 +140,29 @@ impl Harness {
         service::verify::verify(&self.app, &self.caller(), token).await
     }
 
+    /// Sends the mails that are due, as a running service would.
+    pub(crate) async fn post(&self) {
+        service::worker::post_due(&self.app).await.unwrap();
+    }
+
     /// Lets time pass, as a running service would: its feed is followed.
     pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         service::feed::poll(&self.app).await.unwrap();
     }
+}
+
+/// The token of the link in the latest mail of this kind.
+pub(crate) fn link_token(outbox: &Outbox, template: Template) -> String {
+    let mail = outbox.sent().into_iter().rfind(|mail| mail.template == template).unwrap();
+    let link = mail.text.text.split_whitespace().find(|word| word.contains("#token=")).unwrap().to_owned();
+    assert!(link.starts_with("https://shop.example/account/"), "RC-03: {link}");
+    link.split_once("#token=").unwrap().1.to_owned()
+}
+
+/// How many mails of this kind came.
+pub(crate) fn count(outbox: &Outbox, template: Template) -> usize {
+    outbox.sent().iter().filter(|mail| mail.template == template).count()
 }
 
 async fn start(place: &Place, clock: &Clock, settings: Settings, keys: KeyRing) -> App {

@@ -1,6 +1,11 @@
+use domain::group::GroupName;
+use domain::session::Jti;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
-use service::import::{ImportedUser, RowOutcome, apply_batch, reserve_ids};
+use service::import::{
+    GroupOutcome, ImportedGroup, ImportedPermission, ImportedUser, RefusedToken, RowOutcome, apply_batch,
+    apply_groups, refuse_tokens, reserve_ids,
+};
 
 use crate::harness::{Harness, PASSWORD, START};
 
@@ -9,17 +14,21 @@ const DJANGO_HASH: &str = "pbkdf2_sha256$1000$abcdefghijkl$";
 
 pub(crate) fn row(id: i64, name: &str) -> ImportedUser {
     ImportedUser {
-        id: UserId::new(id),
+        id: Some(UserId::new(id)),
         username: Username::from_stored(name.into()),
         email: EmailAddress::from_stored(format!("{name}@example.com")),
         first_name: String::new(),
         last_name: String::new(),
         password_hash: DJANGO_HASH.into(),
+        password_scheme: crypto::password::scheme_of(DJANGO_HASH),
+        password_trims: true,
         is_active: true,
         is_staff: false,
         is_superuser: false,
-        created_at: Timestamp::from_seconds(1_600_000_000),
+        created_at: Some(Timestamp::from_seconds(1_600_000_000)),
         last_login_at: None,
+        groups: Vec::new(),
+        permissions: Vec::new(),
         fingerprint: crypto::keyed::sha256(name.as_bytes()),
     }
 }
@@ -51,6 +60,7 @@ async fn a_second_run_changes_nothing_and_changes_on_one_side_are_followed() {
 
 #[tokio::test]
 async fn names_that_differ_by_case_are_both_found_exactly_and_neither_by_another_spelling() {
+    // LG-03
     let harness = Harness::new().await;
     let outcomes = apply(&harness, &[row(1, "Ann"), row(2, "ann"), row(3, "Ann")]).await;
     assert_eq!(outcomes[1], RowOutcome::Created { same_key_as: Some(UserId::new(1)) });
@@ -151,4 +161,137 @@ async fn the_right_password_of_a_disabled_account_costs_what_a_wrong_one_does() 
         assert!(harness.try_login("ann", password).await.is_err());
         assert_eq!(harness.app.hasher.stats().computed, before + 1, "{password}");
     }
+}
+
+#[tokio::test]
+async fn sessions_outlive_a_new_address_and_end_with_the_password_there() {
+    let harness = Harness::new().await;
+    let mut ann = row(5, "ann");
+    ann.password_hash = django_hash("django secret");
+    apply(&harness, &[ann.clone()]).await;
+    let updated = [RowOutcome::Updated { same_key_as: None }];
+    let token = crate::harness::legacy_token("access", 5, "0123456789abcdef", START.seconds(), 3600);
+    (ann.email, ann.fingerprint) = (EmailAddress::from_stored("new@example.com".into()), [2; 32]);
+    assert_eq!(apply(&harness, &[ann.clone()]).await, updated);
+    assert!(harness.verify(&token).await.is_ok());
+    (ann.password_hash, ann.fingerprint) = (django_hash("another secret"), [3; 32]);
+    assert_eq!(apply(&harness, &[ann]).await, updated);
+    assert!(harness.verify(&token).await.is_err());
+}
+
+fn group(id: i64, name: &str, permissions: &[i64]) -> ImportedGroup {
+    ImportedGroup { id, name: GroupName::parse(name).unwrap(), permissions: permissions.to_vec() }
+}
+
+fn permission(id: i64, codename: &str) -> ImportedPermission {
+    ImportedPermission { id, codename: codename.into(), name: codename.to_uppercase() }
+}
+
+#[tokio::test]
+async fn groups_keep_their_ids_and_follow_the_side_that_changed() {
+    let harness = Harness::new().await;
+    let app = &harness.app;
+    let permissions = [permission(7, "shop.add"), permission(9, "shop.view"), permission(11, "shop.view")];
+    let mut groups = vec![group(30, "Editors", &[7, 9]), group(31, "Readers", &[11])];
+    let dry = apply_groups(app, "django", &permissions, &groups, true).await.unwrap();
+    assert_eq!((dry.outcomes, dry.permissions_created), (vec![GroupOutcome::Created; 2], 2));
+    assert!(service::group::list(app, None, 10).await.unwrap().is_empty());
+
+    let here = apply_groups(app, "django", &permissions, &groups, false).await.unwrap();
+    assert_eq!(here.outcomes, [GroupOutcome::Created, GroupOutcome::Created]);
+    assert_eq!(here.groups[&30].unwrap().get(), 30);
+    assert_eq!((here.permissions[&7].get(), here.permissions[&11].get()), (7, 9), "one name, one permission");
+    assert_eq!(service::group::create(app, "Ours").await.unwrap().id.get(), 32, "ids go on above the source");
+
+    let mut ann = row(5, "ann");
+    ann.groups = vec![here.groups[&30].unwrap()];
+    ann.permissions = vec![here.permissions[&11]];
+    apply(&harness, &[ann.clone()]).await;
+    let user = service::user::find(app, "ann").await.unwrap();
+    let member = service::group::of_user(app, &user).await.unwrap();
+    assert_eq!(member.permissions.names().collect::<Vec<_>>(), ["shop.add", "shop.view"]);
+
+    groups[0] = group(30, "Authors", &[7]);
+    service::group::delete(app, here.groups[&31].unwrap()).await.unwrap();
+    let again = apply_groups(app, "django", &permissions, &groups, false).await.unwrap();
+    assert_eq!(again.outcomes, [GroupOutcome::Updated, GroupOutcome::DeletedHere]);
+    let member = service::group::of_user(app, &user).await.unwrap();
+    assert_eq!(member.groups[0].name.as_str(), "Authors");
+    let again = apply_groups(app, "django", &permissions, &groups, false).await.unwrap();
+    assert_eq!(again.outcomes, [GroupOutcome::Unchanged, GroupOutcome::DeletedHere]);
+    groups.push(group(50, "Ours", &[7]));
+    groups[0] = group(30, "Ours", &[7]);
+    let again = apply_groups(app, "django", &permissions, &groups, false).await.unwrap();
+    assert_eq!(again.outcomes, [GroupOutcome::NameTaken, GroupOutcome::DeletedHere, GroupOutcome::Merged]);
+}
+
+#[tokio::test]
+async fn a_change_of_groups_on_both_sides_stays_as_it_is_here() {
+    let harness = Harness::new().await;
+    let app = &harness.app;
+    let here =
+        apply_groups(app, "django", &[], &[group(1, "A", &[]), group(2, "B", &[])], false).await.unwrap();
+    let [a, b] = [1, 2].map(|id| here.groups[&id].unwrap());
+    let mut rows = [row(5, "ann"), row(6, "ben")];
+    rows[0].groups = vec![a];
+    rows[1].groups = vec![a];
+    apply(&harness, &rows).await;
+    service::group::add_user(app, b, UserId::new(5)).await.unwrap();
+    for row in &mut rows {
+        row.groups.clear();
+        row.fingerprint = [1; 32];
+    }
+    let outcomes = apply(&harness, &rows).await;
+    assert_eq!(outcomes, [RowOutcome::Conflict, RowOutcome::Updated { same_key_as: None }]);
+    let groups = async |name| {
+        let user = service::user::find(app, name).await.unwrap();
+        service::group::of_user(app, &user).await.unwrap().groups.len()
+    };
+    assert_eq!((groups("ann").await, groups("ben").await), (2, 0));
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_there_is_refused_here() {
+    // RF-08
+    let harness = Harness::new().await;
+    apply(&harness, &[row(5, "ann")]).await;
+    let jtis = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+    let [bad, good] =
+        jtis.map(|jti| crate::harness::legacy_token("refresh", 5, jti, START.seconds(), 604_800));
+    assert!(harness.verify(&bad).await.is_ok());
+    let expires_at = START + crate::harness::DAY * 7;
+    let refused = [RefusedToken { jti: jtis[0].into(), expires_at }];
+    assert_eq!(refuse_tokens(&harness.app, &refused, true).await.unwrap(), [true]);
+    assert!(harness.verify(&bad).await.is_ok(), "a dry run");
+    assert_eq!(refuse_tokens(&harness.app, &refused, false).await.unwrap(), [true]);
+    assert_eq!(refuse_tokens(&harness.app, &refused, false).await.unwrap(), [false]);
+    assert!(harness.verify(&bad).await.is_err() && harness.refresh(&bad).await.is_err());
+    assert!(harness.verify(&good).await.is_ok() && harness.refresh(&good).await.is_ok());
+
+    harness.pass(crate::harness::DAY * 9).await;
+    service::worker::tidy_once(&harness.app, harness.clock.now()).await.unwrap();
+    let mut tx = harness.app.db.read().await.unwrap();
+    let jti = Jti::parse(jtis[0]).unwrap();
+    assert!(!store::refused_token::is_refused(&mut tx, jti).await.unwrap(), "forgotten when it is over");
+}
+
+#[tokio::test]
+async fn a_row_without_an_id_is_the_account_of_its_name() {
+    let harness = Harness::new().await;
+    harness.register("zoe").await;
+    let mut rows = [row(0, "ann"), row(0, "zoe"), row(0, "ANN")];
+    rows.iter_mut().for_each(|row| row.id = None);
+    let ann = UserId::new(2);
+    assert_eq!(
+        apply(&harness, &rows).await,
+        [
+            RowOutcome::Created { same_key_as: None },
+            RowOutcome::NameTaken { by: UserId::new(1) },
+            RowOutcome::Created { same_key_as: Some(ann) }
+        ]
+    );
+    assert_eq!(apply(&harness, &rows[..1]).await, [RowOutcome::Unchanged]);
+    (rows[0].first_name, rows[0].fingerprint) = ("Ann".into(), [1; 32]);
+    assert_eq!(apply(&harness, &rows[..1]).await, [RowOutcome::Updated { same_key_as: None }]);
+    assert_eq!(service::user::find(&harness.app, "ann").await.unwrap().id, ann);
 }

@@ -3,12 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod account;
+mod admin;
+mod api_key;
 mod audit;
 mod audit_chain;
 mod audit_walk;
 mod audit_writers;
 mod concurrent;
+mod email;
 mod feed;
+mod group;
 mod harness;
 mod import;
 mod keys;
@@ -16,9 +20,13 @@ mod keys_life;
 mod legacy;
 mod login;
 mod logout;
+mod mail;
+mod me;
 mod pooler;
+mod recovery;
 mod refresh;
 mod register;
+mod roles;
 mod session;
 mod sharing;
 mod status_list;

@@ -22,7 +22,7 @@ async fn sessions_come_page_by_page() {
         store::session::insert(&mut tx, &session, session.expires_at).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let who = Identity { user_id: ann.id, session: None };
+    let who = Identity { user_id: ann.id, session: None, by_key: false };
     let (mut seen, mut pages, mut after) = (HashSet::new(), Vec::new(), None);
     loop {
         let page = service::session::list(&harness.app, &harness.caller(), who, after).await.unwrap();

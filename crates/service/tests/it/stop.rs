@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use domain::user::UserId;
+use mail::Template;
+use mail::transport::Outbox;
 use service::settings::Settings;
 use service::{Error, Kind};
 
-use crate::harness::{DAY, Harness, PASSWORD, settings};
+use crate::harness::{DAY, Harness, PASSWORD, count, link_token, with_mail};
 
-fn on() -> Settings {
-    Settings { throttle: true, hard_stop: true, ..settings() }
+fn on(outbox: &Outbox) -> Settings {
+    Settings { throttle: true, hard_stop: true, ..with_mail(outbox) }
 }
 
 const STOPPED: &str = "SELECT COUNT(*) FROM audit_pending WHERE kind = 'password.stopped'";
@@ -36,7 +38,8 @@ fn is_wrong<T>(done: Result<T, Error>) -> bool {
 #[tokio::test]
 async fn a_password_stops_for_strangers_and_not_for_the_owner_at_home() {
     // LG-04, LG-05, LG-06, A20
-    let mut harness = Harness::with(on()).await;
+    let outbox = Outbox::default();
+    let mut harness = Harness::with(on(&outbox)).await;
     let ann = harness.register("ann").await.id;
     harness.login("ann").await;
     set_strangers(&harness, ann, 98).await;
@@ -48,7 +51,7 @@ async fn a_password_stops_for_strangers_and_not_for_the_owner_at_home() {
     guess(&mut harness, "ann", 3).await;
     assert_eq!(rows(&harness, STOPPED).await, 1, "once");
 
-    let mut harness = harness.restart(on()).await;
+    let mut harness = harness.restart(on(&outbox)).await;
     let home = std::mem::replace(&mut harness.address, IpAddr::from([198, 51, 100, 1]));
     let before = harness.app.hasher.stats().computed;
     let right = harness.try_login("ann", PASSWORD).await.map(drop).unwrap_err();
@@ -66,7 +69,14 @@ async fn a_password_stops_for_strangers_and_not_for_the_owner_at_home() {
     harness.address = IpAddr::from([198, 51, 100, 2]);
     assert!(is_wrong(harness.try_login("ann", PASSWORD).await), "that gives strangers nothing");
 
-    service::user::set_password(&harness.app, ann, "another long password").await.unwrap();
+    // RC-01: the way back is open, from wherever.
+    let whom = service::recovery::Whom::Username("ann".into());
+    service::recovery::request(&harness.app, &harness.caller(), whom).await.unwrap();
+    harness.post().await;
+    assert_eq!(count(&outbox, Template::PasswordStopped), 1, "the owner is told once");
+    let token = link_token(&outbox, Template::ResetPassword);
+    let new = "another long password";
+    service::recovery::confirm(&harness.app, &harness.caller(), &token, new).await.unwrap();
     assert!(harness.try_login("ann", "another long password").await.is_ok(), "a new password, from anywhere");
 }
 
@@ -84,7 +94,9 @@ async fn set_strangers(harness: &Harness, id: UserId, times: u32) {
 #[tokio::test]
 async fn without_the_setting_delays_are_all() {
     // LG-04
-    let mut harness = Harness::with(Settings { hard_stop: false, ..on() }).await;
+    let outbox = Outbox::default();
+    let off = Settings { hard_stop: false, ..on(&outbox) };
+    let mut harness = Harness::with(off).await;
     let ann = harness.register("ann").await.id;
     harness.login("ann").await;
     set_strangers(&harness, ann, 500).await;
@@ -92,6 +104,23 @@ async fn without_the_setting_delays_are_all() {
     assert!(is_wrong(harness.try_login("ann", "wrong").await));
     assert!(harness.try_login("ann", PASSWORD).await.is_ok());
     assert_eq!(rows(&harness, STOPPED).await, 0);
-    let harness = harness.restart(on()).await;
+    let harness = harness.restart(on(&outbox)).await;
     assert!(harness.try_login("ann", PASSWORD).await.is_ok(), "the login made the count begin anew");
+}
+
+#[tokio::test]
+async fn whoever_could_not_get_a_new_password_is_not_stopped() {
+    // LG-04: without mail, or without an address, there is no way back.
+    let outbox = Outbox::default();
+    let harness = Harness::with(on(&outbox)).await;
+    let bob = harness.register_with("bob", "").await.id;
+    let ann = harness.register("ann").await.id;
+    for (name, id) in [("bob", bob), ("ann", ann)] {
+        assert!(is_wrong(harness.try_login(name, "wrong").await));
+        set_strangers(&harness, id, 500).await;
+    }
+    assert!(is_wrong(harness.try_login("ann", PASSWORD).await));
+    assert!(harness.try_login("bob", PASSWORD).await.is_ok());
+    let harness = harness.restart(Settings { mail: None, ..on(&outbox) }).await;
+    assert!(harness.try_login("ann", PASSWORD).await.is_ok());
 }

@@ -14,11 +14,13 @@
 //! | `connect` | a connection with our settings, and what is asked of the server before it is used |
 //! | `transaction`, `value` | statements, and what goes in and comes out |
 //! | `announce` | NOTIFY and LISTEN |
+//! | `foreign` | another program's database, to be read |
 //! | `failure` | what PostgreSQL's errors mean for us |
 
 mod announce;
 mod connect;
 mod failure;
+mod foreign;
 mod options;
 mod tls;
 mod transaction;
@@ -34,6 +36,7 @@ use domain::time::Timestamp;
 use crate::{DbStats, Error, Result};
 pub(crate) use announce::Listener;
 use connect::Connector;
+pub use foreign::Foreign;
 pub use options::PostgresOptions;
 pub(crate) use transaction::{Access, Transaction};
 pub(crate) use value::row as read_row;

@@ -24,6 +24,10 @@ const WRITER_TRIES: i32 = 5000;
 const READER_TRIES: i32 = 500;
 /// Cache of the writer in KiB: what one group changes should fit, or it goes to the log before the commit.
 const WRITER_CACHE: i64 = 8 * 1024;
+/// The same in KiB while many rows are written: names come in no order, so every page of their indexes is visited all the time.
+const BULK_CACHE: i64 = 128 * 1024;
+/// And the pages of the log after which it is then copied into the file: 256 MiB.
+const BULK_CHECKPOINT: i64 = 64 * 1024;
 /// A WAL larger than this is cut back once it has been copied into the file.
 const WAL_KEEP: i64 = 64 * 1024 * 1024;
 
@@ -121,6 +125,12 @@ impl Conn {
     /// Whether no transaction is open: also when SQLite itself has taken one back after an error.
     pub(super) fn is_autocommit(&self) -> bool {
         self.sqlite.is_autocommit()
+    }
+
+    /// See `Db::prepare_for_bulk`.
+    pub(super) fn prepare_for_bulk(&self) -> rusqlite::Result<()> {
+        self.sqlite.pragma_update(None, "cache_size", -BULK_CACHE)?;
+        self.sqlite.pragma_update(None, "wal_autocheckpoint", BULK_CHECKPOINT)
     }
 
     /// Copies the log into the file and empties it, if no reader is in the way.

@@ -56,6 +56,11 @@ impl Lease {
         self.shared.run(self.ticket, |conn| conn.prepared(sql).map(drop))
     }
 
+    /// Sets the connection up for transactions of many rows.
+    pub(crate) fn prepare_for_bulk(&mut self) -> Result<()> {
+        self.shared.run(self.ticket, |conn| conn.prepare_for_bulk())
+    }
+
     /// Joins the group's commit and waits for it.
     pub(crate) async fn commit(self) -> Result<()> {
         let outcome = self.shared.finish(self.ticket)?;

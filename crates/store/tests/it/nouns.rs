@@ -9,8 +9,9 @@ use domain::user::UserId;
 use store::migrate::{Mode, migrate};
 use store::session::Advance;
 use store::{
-    Error, audit, change, imported_user, login_count, meta, network_rate, prepare_all, session, signing_key,
-    status_list, unknown_name, user,
+    Error, account, action_token, api_key, audit, change, group, group_permission, imported_group,
+    imported_user, login_count, mail, meta, network_rate, prepare_all, recovery_request, refused_token, role,
+    session, signing_key, status_list, unknown_name, user, user_search,
 };
 
 use crate::given::any;
@@ -21,8 +22,19 @@ async fn every_statement_can_be_prepared() {
     migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
     let nouns = [
         ("user", user::STATEMENTS),
+        ("api_key", api_key::STATEMENTS),
         ("audit", audit::STATEMENTS),
+        ("group", group::STATEMENTS),
+        ("group_permission", group_permission::STATEMENTS),
+        ("role", role::STATEMENTS),
+        ("user_search", user_search::STATEMENTS),
         ("imported_user", imported_user::STATEMENTS),
+        ("imported_group", imported_group::STATEMENTS),
+        ("refused_token", refused_token::STATEMENTS),
+        ("account", account::STATEMENTS),
+        ("action_token", action_token::STATEMENTS),
+        ("mail", mail::STATEMENTS),
+        ("recovery_request", recovery_request::STATEMENTS),
         ("session", session::STATEMENTS),
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
@@ -35,6 +47,8 @@ async fn every_statement_can_be_prepared() {
     let only: &[(&str, &[&str], &[&str])] = &[
         ("audit", &[], audit::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
+        ("group", &[], group::POSTGRES_STATEMENTS),
+        ("user_search", user_search::SQLITE_STATEMENTS, user_search::POSTGRES_STATEMENTS),
         ("unknown_name", &[], unknown_name::POSTGRES_STATEMENTS),
     ];
     for (noun, statements) in nouns {

@@ -1,0 +1,104 @@
+//! Links in mails that let their holder do something, once.
+
+use ::mail::Template;
+use crypto::keyed;
+use domain::action::Purpose;
+use domain::field::FieldErrors;
+use domain::time::Timestamp;
+use domain::user::{EmailAddress, User, UserId};
+use store::Tx;
+use store::action_token::{self, ActionToken, NewToken};
+
+use crate::App;
+use crate::error::{Error, Result};
+use crate::mail::{self, Draft};
+
+/// Sends a link to an address, in the transaction of what it belongs to. Links of the same kind from before are good for nothing
+/// then (RC-06).
+pub(crate) async fn send(
+    app: &App,
+    tx: &mut Tx,
+    now: Timestamp,
+    (purpose, user, to): (Purpose, &User, &EmailAddress),
+) -> Result<()> {
+    let seed = crypto::random::fill();
+    let lifetime = purpose.lifetime(app.settings.accounts.deletion_grace);
+    let new = NewToken {
+        digest: &digest(&mail::token(app, &seed)),
+        user_id: user.id,
+        purpose,
+        address: to.as_str(),
+        created_at: now,
+        expires_at: now + lifetime,
+    };
+    action_token::insert(tx, &new).await?;
+    let (template, time) = match purpose {
+        Purpose::VerifyEmail => (Template::VerifyEmail, None),
+        Purpose::ChangeEmail => (Template::ChangeEmail, None),
+        Purpose::ResetPassword => (Template::ResetPassword, None),
+        Purpose::KeepAccount => (Template::DeletionScheduled, Some(now + lifetime)),
+    };
+    let draft = Draft {
+        to,
+        values: vec![("address", to.as_str().to_owned())],
+        time,
+        link_seed: Some(seed),
+        lifetime,
+        ..Draft::notice(template, user)
+    };
+    mail::enqueue(app, tx, now, draft).await
+}
+
+/// Whether a link of this kind was sent a moment ago: then there is no other yet.
+pub(crate) async fn is_recent(tx: &mut Tx, user: UserId, purpose: Purpose, now: Timestamp) -> Result<bool> {
+    Ok(action_token::any_since(tx, user, purpose, now - purpose.pause()).await?)
+}
+
+/// What is stored of a token.
+pub(crate) fn digest(token: &str) -> [u8; 32] {
+    keyed::sha256(token.as_bytes())
+}
+
+/// What a token stands for; it stays as it is.
+pub(crate) async fn find(
+    app: &App,
+    token: &str,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Option<ActionToken>> {
+    Ok(action_token::find(&mut app.db.read().await?, &digest(token), purpose, now).await?)
+}
+
+/// Uses a token up.
+///
+/// # Errors
+/// [`no_good_link`].
+pub(crate) async fn redeem(
+    tx: &mut Tx,
+    token: &str,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<ActionToken> {
+    action_token::redeem(tx, &digest(token), purpose, now).await?.ok_or_else(no_good_link)
+}
+
+/// The answer to a token that is none, was used, has expired, was overtaken, or is for something else: one for all.
+pub(crate) fn no_good_link() -> Error {
+    Error::invalid(FieldErrors::of("token", vec!["This link is not valid, or not valid any more.".into()]))
+}
+
+/// Refuses what needs mail where none is sent.
+pub(crate) fn require_mail(app: &App) -> Result<()> {
+    match app.settings.mail {
+        Some(_) => Ok(()),
+        None => Err(Error::mail_off()),
+    }
+}
+
+/// What must not outlive a new password or a new address: links and the change of the address that was asked for (RC-06, RC-07).
+pub(crate) async fn forget_links(tx: &mut Tx, user: UserId, purposes: &[Purpose]) -> Result<()> {
+    for purpose in purposes {
+        action_token::kill(tx, user, *purpose).await?;
+    }
+    Ok(store::account::set_pending(tx, user, None).await?)
+}

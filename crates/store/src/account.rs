@@ -1,0 +1,104 @@
+//! Accounts as their owners see and change them: names, proved addresses, and the day on which an account goes.
+
+use domain::time::Timestamp;
+use domain::user::{EmailAddress, EmailKey, UserId};
+
+use crate::{Result, Tx, user};
+
+const NAME_OF_CLAIM: &str = "SELECT id, username FROM users WHERE email_claim = $1";
+const WITH_EMAIL: &str =
+    "SELECT id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL ORDER BY id LIMIT $2";
+const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3 WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
+const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
+const SET_PENDING: &str = "UPDATE users SET pending_email = $2 WHERE id = $1";
+const RENAME: &str = "UPDATE users SET first_name = COALESCE($2, first_name), last_name = COALESCE($3, last_name) WHERE id = $1";
+const CLOSE: &str = "UPDATE users SET delete_at = $2, disabled_at = $3, epoch = epoch + 1, not_before = $4, pending_email = NULL WHERE id = $1 AND disabled_at IS NULL RETURNING epoch";
+const KEEP: &str =
+    "UPDATE users SET delete_at = NULL, disabled_at = NULL WHERE id = $1 AND delete_at > $2 RETURNING epoch";
+const CLOSED: &str = "SELECT id FROM users WHERE delete_at <= $1 ORDER BY delete_at, id LIMIT $2";
+// Writes nothing new; whoever else wants to change the row waits, or is seen.
+const HOLD_CLOSED: &str = "UPDATE users SET delete_at = delete_at WHERE id = $1 AND delete_at <= $2";
+
+/// Every statement of this file.
+pub const STATEMENTS: &[&str] =
+    &[NAME_OF_CLAIM, WITH_EMAIL, PROVE, SET_EMAIL, SET_PENDING, RENAME, CLOSE, KEEP, CLOSED, HOLD_CLOSED];
+
+/// The account that has proved this address, and its name.
+pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(UserId, String)>> {
+    let row = tx.query_opt(NAME_OF_CLAIM, &[key.as_str().into()]).await?;
+    row.map(|row| Ok((UserId::new(row.int(0)?), row.text(1)?.to_owned()))).transpose()
+}
+
+/// At most `limit` enabled accounts with this address, proved or not.
+pub async fn with_email(tx: &mut Tx, key: &EmailKey, limit: i64) -> Result<Vec<UserId>> {
+    let rows = tx.query(WITH_EMAIL, &[key.as_str().into(), limit.into()]).await?;
+    rows.iter().map(|row| row.int(0).map(UserId::new)).collect()
+}
+
+/// Notes that the account's address was proved; false when it is another by now, or is another account's.
+///
+/// # Errors
+/// [`crate::Error::Conflict`] when another account proves it at the same moment.
+pub async fn prove(tx: &mut Tx, id: UserId, email: &EmailAddress, now: Timestamp) -> Result<bool> {
+    set(tx, PROVE, id, email, now).await
+}
+
+/// Gives an account the address that was asked for, proved; false when another was asked for since, or it is another account's.
+///
+/// # Errors
+/// As [`prove`].
+pub async fn set_email(tx: &mut Tx, id: UserId, email: &EmailAddress, now: Timestamp) -> Result<bool> {
+    set(tx, SET_EMAIL, id, email, now).await
+}
+
+async fn set(
+    tx: &mut Tx,
+    statement: &'static str,
+    id: UserId,
+    email: &EmailAddress,
+    now: Timestamp,
+) -> Result<bool> {
+    let key = email.key();
+    let params = [id.get().into(), now.micros().into(), key.as_str().into(), email.as_str().into()];
+    Ok(tx.execute(statement, &params).await? == 1)
+}
+
+/// Notes the address that an account is to have once it is proved, or that none is asked for.
+pub async fn set_pending(tx: &mut Tx, id: UserId, email: Option<&EmailAddress>) -> Result<()> {
+    tx.execute(SET_PENDING, &[id.get().into(), email.map(EmailAddress::as_str).into()]).await.map(drop)
+}
+
+/// Changes the names that are given; false when there is no such account.
+pub async fn rename(tx: &mut Tx, id: UserId, first: Option<&str>, last: Option<&str>) -> Result<bool> {
+    Ok(tx.execute(RENAME, &[id.get().into(), first.into(), last.into()]).await? == 1)
+}
+
+/// Closes an account until it is deleted at `delete_at`, and opens a new epoch, so that all its sessions have ended. Answers the
+/// epoch, or nothing when there is no such enabled account.
+pub async fn close(tx: &mut Tx, id: UserId, delete_at: Timestamp, now: Timestamp) -> Result<Option<u32>> {
+    let params = [
+        id.get().into(),
+        delete_at.micros().into(),
+        now.micros().into(),
+        user::first_good_second(now).into(),
+    ];
+    let row = tx.query_opt(CLOSE, &params).await?;
+    row.map(|row| user::read_epoch(row.int(0)?)).transpose()
+}
+
+/// Opens a closed account again, if its day has not come. Answers the epoch.
+pub async fn keep(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<Option<u32>> {
+    let row = tx.query_opt(KEEP, &[id.get().into(), now.micros().into()]).await?;
+    row.map(|row| user::read_epoch(row.int(0)?)).transpose()
+}
+
+/// At most `limit` closed accounts whose day has come.
+pub async fn closed(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<UserId>> {
+    let rows = tx.query(CLOSED, &[now.micros().into(), limit.into()]).await?;
+    rows.iter().map(|row| row.int(0).map(UserId::new)).collect()
+}
+
+/// Holds a closed account whose day has come, so that nobody opens it again before this transaction ends; false when somebody has.
+pub async fn hold_closed(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
+    Ok(tx.execute(HOLD_CLOSED, &[id.get().into(), now.micros().into()]).await? == 1)
+}
