@@ -185,7 +185,12 @@ impl FromRequest<Api> for HeadCall {
 /// Who the token of the Authorization header speaks for. What is wrong with a bad one is not said (TK-13).
 async fn identify(api: &Api, caller: &Caller, headers: &HeaderMap) -> Result<Identity, Error> {
     let token = bearer_token(headers)?.ok_or(Error::NoCredentials)?;
-    let who = service::verify::bearer(&api.app, caller, &token).await.map_err(Error::of_bearer)?;
+    login_of(api, caller, &token).await
+}
+
+/// Who a token speaks for, if it is of a login: one of an API key stands for none.
+pub(crate) async fn login_of(api: &Api, caller: &Caller, token: &str) -> Result<Identity, Error> {
+    let who = service::verify::bearer(&api.app, caller, token).await.map_err(Error::of_bearer)?;
     if who.by_key { Err(Error::ForLoginsOnly) } else { Ok(who) }
 }
 

@@ -43,6 +43,7 @@ use crate::api;
         api::admin::user::delete,
         api::admin::user::disable,
         api::admin::user::enable,
+        api::admin::user::reset,
         api::admin::role::give,
         api::admin::role::take,
         api::admin::session::list,

@@ -46,6 +46,7 @@ pub(crate) enum Route {
     AdminUser,
     AdminDisable,
     AdminEnable,
+    AdminReset,
     AdminRole,
     AdminSessions,
     AdminSession,
@@ -71,7 +72,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 47] = [
+    pub(crate) const ALL: [Self; 48] = [
         Self::Verify,
         Self::Refresh,
         Self::Login,
@@ -97,6 +98,7 @@ impl Route {
         Self::AdminUser,
         Self::AdminDisable,
         Self::AdminEnable,
+        Self::AdminReset,
         Self::AdminRole,
         Self::AdminSessions,
         Self::AdminSession,
@@ -187,6 +189,12 @@ impl Route {
                 "/admin/api/users/{id}/enable",
                 "/auth/admin/api/users/{id}/enable/",
                 "/auth/admin/api/users/{id}/enable",
+            ],
+            Self::AdminReset => &[
+                "/admin/api/users/{id}/reset/",
+                "/admin/api/users/{id}/reset",
+                "/auth/admin/api/users/{id}/reset/",
+                "/auth/admin/api/users/{id}/reset",
             ],
             Self::AdminRole => &[
                 "/admin/api/users/{id}/roles/{role}/",
@@ -370,6 +378,7 @@ fn administration(mut routes: Router<Api>) -> Router<Api> {
     routes = at(routes, Route::AdminUser, get(admin::user::get).delete(admin::user::delete));
     routes = at(routes, Route::AdminDisable, post(admin::user::disable));
     routes = at(routes, Route::AdminEnable, post(admin::user::enable));
+    routes = at(routes, Route::AdminReset, post(admin::user::reset));
     routes = at(routes, Route::AdminRole, put(admin::role::give).delete(admin::role::take));
     routes = at(routes, Route::AdminSessions, get(admin::session::list).delete(admin::session::end_all));
     routes = at(routes, Route::AdminSession, delete(admin::session::end));

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{password_field, token_field};
 use crate::answer::Answer;
-use crate::call::{Call, UserCall};
+use crate::call::{Call, UserCall, login_of};
 use crate::endpoint::Api;
 use crate::error::Error;
 use crate::extract::value::Value;
@@ -21,6 +21,7 @@ use crate::extract::value::Value;
         (status = 202, description = "It is sent, unless the address is proved.", body = Object, example = json!({})),
         (status = 400, description = "The account has no address, or the body is not empty.", body = super::FieldErrors),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 409, description = "This installation sends no mail.", body = super::Detail),
         (status = 429, description = "Too many requests; see Retry-After.", body = super::Detail),
         (status = 503, description = "The service cannot do it now; see Retry-After.", body = super::Detail),
@@ -77,10 +78,7 @@ pub(crate) async fn confirm(State(api): State<Api>, call: Call) -> Result<Answer
     let (Some(token), true) = (token, errors.is_empty()) else { return Err(errors.into()) };
     let proof = match (&password, &bearer) {
         (Some(password), _) => Proof::Password(password),
-        (None, Some(bearer)) => {
-            let who = service::verify::bearer(&api.app, &call.caller, bearer).await;
-            Proof::Session(who.map_err(Error::of_bearer)?)
-        }
+        (None, Some(bearer)) => Proof::Session(login_of(&api, &call.caller, bearer).await?),
         (None, None) => return Err(errors.into()),
     };
     service::email::confirm(&api.app, &call.caller, &token, proof).await?;

@@ -64,6 +64,7 @@ fn shown(user: &User) -> Me {
     responses(
         (status = 200, description = "It is.", body = Me),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 404, description = "The account is gone.", body = super::Detail),
         (status = 503, description = "The service cannot tell now; see Retry-After.", body = super::Detail),
     ),
@@ -95,6 +96,7 @@ pub(crate) struct RenameRequest {
         (status = 200, description = "The account as it is now.", body = Me),
         (status = 400, description = "The request is faulty.", body = super::FieldErrors),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 404, description = "The account is gone.", body = super::Detail),
         (status = 415, description = "The body is not JSON.", body = super::Detail),
         (status = 503, description = "The database is not available; see Retry-After.", body = super::Detail),
@@ -180,6 +182,7 @@ struct ExportedEvent {
     responses(
         (status = 200, description = "It is.", body = Export),
         (status = 401, description = "There is no good access token.", body = super::Detail),
+        (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 404, description = "The account is gone.", body = super::Detail),
         (status = 503, description = "The service cannot do it now; see Retry-After.", body = super::Detail),
     ),

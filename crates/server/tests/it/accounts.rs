@@ -13,7 +13,8 @@ use testkit::http::Answer;
 const PASSWORD: &str = "violet-umbrella-42";
 const NEW: &str = "violet-umbrella-43";
 
-async fn with_mail() -> (TestApp, Outbox) {
+/// Mail that is kept in memory.
+pub(crate) fn mail_settings() -> (MailSettings, Outbox) {
     let outbox = Outbox::default();
     let transport = Transport::Memory(outbox.clone());
     let mail = MailSettings {
@@ -22,6 +23,11 @@ async fn with_mail() -> (TestApp, Outbox) {
         language: "en".to_owned(),
         timeout: Duration::from_secs(30),
     };
+    (mail, outbox)
+}
+
+async fn with_mail() -> (TestApp, Outbox) {
+    let (mail, outbox) = mail_settings();
     let settings = Settings { throttle: false, mail: Some(mail), ..Settings::default() };
     let service = TestApp::with(settings, ServerSettings::default()).await;
     service.register("ann", PASSWORD).await;
@@ -41,7 +47,7 @@ fn link(outbox: &Outbox, template: Template) -> String {
     mail.text.text.split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned()
 }
 
-fn token(outbox: &Outbox, template: Template) -> String {
+pub(crate) fn token(outbox: &Outbox, template: Template) -> String {
     link(outbox, template).split_once("#token=").unwrap().1.to_owned()
 }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 use crypto::jws::Algorithm;
 use crypto::seal::SealingKey;
 use crypto::secret::Secret;
+use mail::Template;
 use serde_json::{Value, json};
 use server::ServerSettings;
 use service::admin::bootstrap;
 use service::settings::{KeySettings, Settings};
 use testkit::app::TestApp;
 use testkit::http::Answer;
+
+use crate::accounts::{mail_settings, token};
 
 pub(crate) const PASSWORD: &str = "violet-umbrella-42";
 
@@ -257,6 +260,30 @@ async fn nothing_secret_is_shown_and_nothing_protected_is_taken() {
     {
         assert!(!shown.contains(canary), "{canary}");
     }
+}
+
+// AD-04: an administrator starts a reset; the link is the owner's alone.
+#[tokio::test]
+async fn a_reset_mails_the_owner_a_link() {
+    let (mail, outbox) = mail_settings();
+    let admins = Admins::with(Settings { throttle: false, mail: Some(mail), ..Settings::default() }).await;
+    let service = &admins.service;
+    let body = r#"{"username":"ann","email":"ann@example.com"}"#;
+    let id = admins.done("POST", "/admin/api/users/", body).await.json()["id"].as_i64().unwrap();
+    let path = format!("/admin/api/users/{id}/reset/");
+    let chosen = r#"{"password":"chosen-by-an-administrator"}"#;
+    assert_eq!(admins.send("POST", &path, &admins.root, chosen).await.status, 400);
+    let started = admins.done("POST", &path, "").await;
+    assert_eq!((started.status, started.text().as_str()), (202, "{}"));
+    assert_eq!(admins.send("POST", &path, &admins.root, "").await.status, 409, "one a moment ago");
+    service::worker::post_due(&service.app).await.unwrap();
+    let token = token(&outbox, Template::ResetPassword);
+    let confirm = json!({"token": token, "new_password": PASSWORD});
+    assert_eq!(service.post("/password/reset/confirm/", &confirm).await.status, 200);
+    service.login("ann", PASSWORD).await;
+    let without = admins.make_user().await;
+    let refused = admins.send("POST", &format!("/admin/api/users/{without}/reset/"), &admins.root, "").await;
+    assert_eq!(refused.status, 409, "no address");
 }
 
 // AD-03

@@ -58,6 +58,7 @@ async fn document_and_router_agree() {
         "/admin/api/users/{id}/enable/",
         "/admin/api/users/{id}/groups/",
         "/admin/api/users/{id}/groups/{group}/",
+        "/admin/api/users/{id}/reset/",
         "/admin/api/users/{id}/roles/{role}/",
         "/admin/api/users/{id}/sessions/",
         "/admin/api/users/{id}/sessions/{session}/",

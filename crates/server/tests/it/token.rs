@@ -115,6 +115,8 @@ async fn a_token_of_a_key_is_no_login() {
         let answer = admins.send(method, path, &token, "").await;
         assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
     }
+    let proof = admins.send("POST", "/email/verify/confirm/", &token, r#"{"token":"x"}"#).await;
+    assert_eq!(proof.status, 403, "{proof:?}");
     assert_eq!(service.verify(&root.access).await, 200, "nothing has ended");
     assert_eq!(service.verify(&token).await, 200);
 }

@@ -1,5 +1,6 @@
 //! Accounts.
 
+use domain::action::Purpose;
 use domain::admin::{Right, Role, when_enabled};
 use domain::audit::{Event, EventKind};
 use domain::field::{Field, FieldErrors};
@@ -15,7 +16,7 @@ use crate::audit;
 use crate::cursor::{self, Page, Wanted};
 use crate::error::{Error, Result};
 use crate::group::Membership;
-use crate::{App, Caller, retry, user};
+use crate::{App, Caller, action, retry, user};
 
 /// Which accounts are wanted: by the beginning of the name or of the address, or all.
 #[derive(Clone, Debug)]
@@ -143,6 +144,32 @@ async fn try_to_create(
     audit::record(&mut change.tx, &change.by, &Event::new(EventKind::UserCreated).user(id))?;
     change.tx.commit().await?;
     Ok(new.into_user(id))
+}
+
+/// Mails the owner of an account a link that sets a new password: nobody else chooses or sees it (AD-04). Sessions end when the
+/// password is set.
+///
+/// # Errors
+/// [`crate::Kind::Forbidden`]; [`crate::Kind::NotFound`]; [`crate::Kind::Conflict`] where no mail is sent, for an account that is
+/// disabled or has no address, and when a link was sent a moment ago.
+pub async fn start_reset(app: &App, caller: &Caller, admin: &Administrator, id: UserId) -> Result<()> {
+    retry::turns(|| try_to_start_reset(app, caller, admin, id)).await
+}
+
+async fn try_to_start_reset(app: &App, caller: &Caller, admin: &Administrator, id: UserId) -> Result<()> {
+    let mut change = Change::begin(app, caller, admin, Right::ChangeUser).await?;
+    let target = change.account(id).await?;
+    action::require_mail(app)?;
+    if !target.is_active() || target.email.is_blank() {
+        return Err(Error::conflict("The account is disabled or has no address."));
+    }
+    let (tx, now) = (&mut change.tx, caller.now);
+    if action::is_recent(tx, id, Purpose::ResetPassword, now).await? {
+        return Err(Error::conflict("A link was sent a moment ago."));
+    }
+    action::send(app, tx, now, (Purpose::ResetPassword, &target, &target.email)).await?;
+    audit::record(tx, &change.by, &Event::new(EventKind::PasswordResetRequested).user(id))?;
+    Ok(change.tx.commit().await?)
 }
 
 /// Disables an account: its sessions end. Ending what has ended is no failure.

@@ -210,6 +210,32 @@ pub(crate) async fn disable(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Mails the owner of an account a link that sets a new password. Takes `auth.change_user` and a fresh login.
+#[utoipa::path(
+    post,
+    path = "/admin/api/users/{id}/reset/",
+    tag = "admin",
+    operation_id = "adminStartReset",
+    params(("id" = i64, Path, description = "The account.")),
+    responses(
+        (status = 202, description = "A link is on its way.", body = Object, example = json!({})),
+        (status = 409, description = "No mail is sent here, the account is disabled or has no address, or a link was sent a \
+         moment ago.", body = crate::api::Detail),
+        Refused,
+    ),
+    security(("bearer" = []))
+)]
+pub(crate) async fn reset(
+    Shared(api): Shared<Api>,
+    path: Segment,
+    AdminCall { admin, call }: AdminCall,
+) -> Result<Answer, Error> {
+    let id = user_id(&segment(path)?)?;
+    nothing(&call)?;
+    user::start_reset(&api.app, &call.caller, &admin, id).await?;
+    Ok(Answer::text(StatusCode::ACCEPTED, bytes::Bytes::from_static(b"{}")))
+}
+
 /// Enables a disabled account; sessions that ended stay ended. Takes `auth.change_user` and a fresh login.
 #[utoipa::path(
     post,
