@@ -232,6 +232,7 @@ fn settings(config: &Config, is_shared: bool) -> anyhow::Result<Settings> {
         password_policy: PasswordPolicy { min_length: config.passwords.min_length, checks },
         breached_passwords: breached(config)?,
         throttle: config.throttle,
+        hard_stop: config.hard_stop,
         status: config
             .services
             .public_url

@@ -1,4 +1,4 @@
-//! Growing delays after failed logins (LG-03..LG-08): pure rules; where the counts are kept is the service's business.
+//! Growing delays after failed logins, rates of networks, and storms (LG-03..LG-08): pure rules; where the counts are kept is the service's business.
 //!
 //! An attempt is reserved before the password is looked at and counts as failed until told otherwise, so attempts made
 //! at the same moment cannot pass together, and a crash forgets nothing (LG-04, LG-05).
@@ -9,9 +9,13 @@ use crate::time::Timestamp;
 
 mod log;
 mod network;
+mod rate;
+mod storm;
 
 pub use log::FailureLog;
 pub use network::Network;
+pub use rate::Rate;
+pub use storm::{COUNTED_FOR, Logins, Storm};
 
 /// Failures after which delays begin: `free` cost nothing, then `FIRST_DELAY`, doubling up to `longest`.
 #[derive(Copy, Clone, Debug)]
@@ -29,6 +33,9 @@ const PER_NETWORK: Growth = Growth { free: 5, longest: Duration::from_secs(60 * 
 const PER_ACCOUNT: Growth = Growth { free: 50, longest: Duration::from_secs(15 * 60) };
 /// Failures are forgotten after this time without another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// After so many consecutive failures a password may have to be replaced (NIST SP 800-63B-4, 3.2.2). Those from networks that the
+/// owner has logged in from and those from elsewhere are counted apart, so that nobody elsewhere locks an owner out at home.
+const MOST_CONSECUTIVE: u32 = 100;
 /// A network counts as the owner's for so long after a login from it.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 

@@ -27,6 +27,8 @@ pub enum Template {
     ResetPassword,
     /// The password was changed.
     PasswordChanged,
+    /// The password is taken no more: it was tried too often.
+    PasswordStopped,
     /// A login from a device that was not seen before.
     NewLogin,
     /// The account goes at a time; a link keeps it.
@@ -37,13 +39,14 @@ pub enum Template {
 
 impl Template {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::VerifyEmail,
         Self::ChangeEmail,
         Self::EmailChangeRequested,
         Self::EmailChanged,
         Self::ResetPassword,
         Self::PasswordChanged,
+        Self::PasswordStopped,
         Self::NewLogin,
         Self::DeletionScheduled,
         Self::AccountDeleted,
@@ -59,6 +62,7 @@ impl Template {
             Self::EmailChanged => "email_changed",
             Self::ResetPassword => "reset_password",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordStopped => "password_stopped",
             Self::NewLogin => "new_login",
             Self::DeletionScheduled => "deletion_scheduled",
             Self::AccountDeleted => "account_deleted",
@@ -82,7 +86,7 @@ impl Template {
                 &[("device", "Firefox"), ("network", "203.0.113.7"), ("link", "https://shop.example/")]
             }
             Self::DeletionScheduled => &[("link", "https://shop.example/#token=x")],
-            Self::PasswordChanged | Self::AccountDeleted => &[],
+            Self::PasswordChanged | Self::PasswordStopped | Self::AccountDeleted => &[],
         };
         let always = [("username", "reader"), ("site", "shop.example"), ("time", "2026-01-01 00:00 UTC")];
         let all = always.iter().chain(names);
@@ -109,6 +113,7 @@ const BUILT_IN: &[(&str, &str, &str, &str)] = built_in!("en":
     "email_changed",
     "reset_password",
     "password_changed",
+    "password_stopped",
     "new_login",
     "deletion_scheduled",
     "account_deleted",

@@ -19,7 +19,7 @@ use crate::keyring::Keys;
 use crate::names::Names;
 use crate::settings::Settings;
 use crate::status_list::{self, StatusLists};
-use crate::throttle::AddressLimits;
+use crate::throttle::{AddressLimits, StormWatch, sharing};
 
 /// What a service is made of.
 pub struct Parts {
@@ -63,6 +63,7 @@ pub struct Inner {
     pub(crate) link_key: IndexKey,
     pub(crate) audit_key: audit::key::Sealed,
     pub(crate) addresses: AddressLimits,
+    pub(crate) storms: StormWatch,
     /// Which sessions have ended, as it is published.
     pub(crate) status: StatusLists,
     /// Names of users who come through a proxy.
@@ -88,6 +89,8 @@ pub struct Counters {
     pub failed_logins: AtomicU64,
     /// Logins and registrations that were throttled.
     pub throttled: AtomicU64,
+    /// Storms of failed logins whose beginning this replica was the first to see.
+    pub login_storms: AtomicU64,
     /// Accounts registered.
     pub registrations: AtomicU64,
     /// Refreshes that rotated a session.
@@ -121,6 +124,14 @@ impl Deref for App {
 /// Tokens of the replaced service lived seven days; after that from the first start there are none.
 const LEGACY_PERIOD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+impl Inner {
+    /// Whether a storm of failed logins rages.
+    #[must_use]
+    pub fn in_login_storm(&self) -> bool {
+        self.storms.is_raging()
+    }
+}
+
 impl App {
     /// Reads what the installation remembers and the feed of changes, and is ready to answer.
     ///
@@ -144,6 +155,7 @@ impl App {
             counters: Counters::default(),
             keys,
             addresses: AddressLimits::default(),
+            storms: StormWatch::default(),
             names,
             status: StatusLists::default(),
             schemes: ArcSwap::from_pointee(schemes),
@@ -156,6 +168,7 @@ impl App {
             legacy_until,
         }));
         status_list::start(&app).await?;
+        sharing::hear(&app, now).await?;
         Ok(app)
     }
 }

@@ -44,6 +44,7 @@ pub mod session;
 pub mod settings;
 pub mod signing_key;
 pub mod status_list;
+mod stop;
 mod throttle;
 mod token;
 pub mod user;

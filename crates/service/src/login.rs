@@ -7,7 +7,7 @@ use crypto::hasher::Verdict;
 use domain::audit::{Event, EventKind};
 use domain::password::Password;
 use domain::session::{Session, SessionId};
-use domain::throttle::{FailureLog, Network};
+use domain::throttle::Network;
 use domain::user::{EmailKey, NameKey, User, UserId, canonical_name};
 use store::Tx;
 use store::user::Credentials;
@@ -18,7 +18,7 @@ use crate::mail::Draft;
 use crate::settings::Verification;
 use crate::throttle::{self, AddressLimit};
 use crate::token::{self, TokenPair};
-use crate::{App, Caller, mail, retry, status_list};
+use crate::{App, Caller, mail, retry, status_list, stop};
 
 /// Name and password as they came in.
 pub struct Input {
@@ -77,9 +77,12 @@ async fn name_of(app: &App, typed: &str) -> Result<String> {
 async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Result<Error> {
     let mut event = Event::new(EventKind::LoginFailed);
     event.user = account.map(|account| account.user.id);
-    event = event.detail("reason", reason(app, account));
+    event = event.detail("reason", reason(app, caller, account));
     let mut tx = app.db.begin().await?;
     audit::record(&mut tx, &By::anonymous(caller), &event)?;
+    if let Some(account) = account {
+        stop::note(app, &mut tx, caller, account).await?;
+    }
     tx.commit().await?;
     app.counters.failed_logins.fetch_add(1, Relaxed);
     tracing::info!(
@@ -91,17 +94,18 @@ async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Re
     Ok(Error::no_active_account())
 }
 
-fn reason(app: &App, account: Option<&Credentials>) -> &'static str {
+fn reason(app: &App, caller: &Caller, account: Option<&Credentials>) -> &'static str {
     match account {
         None => "unknown name",
         Some(account) if !account.user.is_active() => "disabled",
         Some(account) if is_unproved(app, account) => "unproved address",
+        Some(account) if stop::is_stopped(app, caller, account) => "stopped",
         Some(_) => "wrong password",
     }
 }
 
-/// Checks the password. A disabled account is checked like any other and then refused; a name that nobody has costs what
-/// a known one would.
+/// Checks the password. An account that is disabled, or whose password is stopped, is checked like any other and then refused; a
+/// name that nobody has costs what a known one would.
 async fn check(
     app: &App,
     caller: &Caller,
@@ -117,7 +121,8 @@ async fn check(
     };
     let password = password_of(account, raw);
     // The hash of an account that is let in by no password is not upgraded: the right one must not cost more than a wrong one (LG-02).
-    let active = account.user.is_active() && !is_unproved(app, account);
+    let active =
+        account.user.is_active() && !is_unproved(app, account) && !stop::is_stopped(app, caller, account);
     let verdict =
         app.hasher.verify(source, password.to_bytes(), account.password_hash.clone(), active).await?;
     if verdict.broken {
@@ -188,8 +193,10 @@ async fn try_to_finish(
         }
         current.password_hash.clone_from(hash);
     }
-    let log = cleared_log(&current, caller);
-    if !store::user::record_login(&mut tx, &current, &log, caller.now).await? {
+    let before = stop::failures(&current);
+    let mut log = before.clone();
+    log.succeeded(Network::of(caller.address), caller.now);
+    if !store::user::record_login(&mut tx, &current, &log.encode(), caller.now).await? {
         current.password_hash.clone_from(&checked.password_hash);
         return Ok(Finished::Changed(Some(Box::new(current))));
     }
@@ -200,6 +207,7 @@ async fn try_to_finish(
     audit::record(&mut tx, &By::user(caller, id), &event)?;
     tx.commit().await?;
     throttle::give_back(app, caller, AddressLimit::Login);
+    throttle::give_back_stranger(app, caller, &before);
     app.counters.logins.fetch_add(1, Relaxed);
     tracing::info!(event = "logged_in", user.id = %id, session.id = %session_id, request.id = caller.request_id, "logged in");
     Ok(Finished::Given(token::mint_pair(app, &session, caller.now).await?))
@@ -234,10 +242,4 @@ async fn tell_of_new_device(app: &App, tx: &mut Tx, caller: &Caller, user: &User
     let device = if device.is_empty() { "unknown".to_owned() } else { device };
     let values = vec![("device", device), ("network", Network::of(caller.address).to_string())];
     mail::enqueue(app, tx, caller.now, Draft { values, ..Draft::notice(Template::NewLogin, user) }).await
-}
-
-fn cleared_log(current: &Credentials, caller: &Caller) -> Vec<u8> {
-    let mut log = current.login_failures.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
-    log.succeeded(Network::of(caller.address), caller.now);
-    log.encode()
 }

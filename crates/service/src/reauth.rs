@@ -8,7 +8,7 @@ use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::login::password_of;
 use crate::throttle::{self, AddressLimit};
-use crate::{App, Caller};
+use crate::{App, Caller, stop};
 
 /// Checks the password of an account, and answers the account as it was checked. Failures count as those of logins do: a stolen
 /// token is no way to guess on.
@@ -32,6 +32,7 @@ pub(crate) async fn check(app: &App, caller: &Caller, id: UserId, raw: &str) -> 
     };
     if !verdict.valid || !account.user.is_active() {
         let mut tx = app.db.begin().await?;
+        stop::note(app, &mut tx, caller, &account).await?;
         audit::record(&mut tx, &By::user(caller, id), &Event::new(EventKind::PasswordRefused).user(id))?;
         tx.commit().await?;
         tracing::info!(event = "password_refused", user.id = %id, request.id = caller.request_id, "wrong current password");

@@ -26,6 +26,9 @@ pub struct Settings {
     pub breached_passwords: Option<Arc<BreachedPasswords>>,
     /// Whether logins and registrations are throttled.
     pub throttle: bool,
+    /// Whether a password is taken no more after a hundred consecutive failures, until it is set anew; with `throttle` and
+    /// `mail` only, for accounts with an address.
+    pub hard_stop: bool,
     /// Within this time a change made elsewhere is seen here.
     pub revocation_bound: Duration,
     /// Where status lists are published, if they are; with public keys only.
@@ -258,6 +261,7 @@ impl Default for Settings {
             password_policy: PasswordPolicy { min_length: 8, checks: PolicyChecks::LengthOnly },
             breached_passwords: None,
             throttle: true,
+            hard_stop: true,
             revocation_bound: Duration::from_secs(1),
             status: None,
             accounts: AccountSettings::default(),

@@ -1,13 +1,21 @@
 //! Who may try: a rate per client address, and growing delays per account.
 //!
-//! Addresses share a fixed table of rates in memory. Failures of accounts are rows, counted before a password is
-//! hashed and surviving a restart; names that nobody has are treated alike, so that a throttled answer tells nothing.
+//! Addresses share a fixed table of rates in memory, which replicas keep alike ([`sharing`]). Failures of accounts are rows,
+//! counted before a password is hashed and surviving a restart; names that nobody has are treated alike, so that a throttled
+//! answer tells nothing.
+
+mod rates;
+pub(crate) mod sharing;
+pub(crate) mod storm;
+
+pub(crate) use rates::AddressLimits;
+pub(crate) use storm::StormWatch;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::throttle::{FailureLog, Network};
+use domain::throttle::{FailureLog, Network, Rate};
 use domain::time::Timestamp;
 use domain::user::NameKey;
 use store::user::Credentials;
@@ -20,85 +28,31 @@ use crate::{App, Caller, retry};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AddressLimit {
     /// Failed logins; a success gives its share back.
-    Login,
+    Login = 0,
     /// Registrations.
-    Registration,
+    Registration = 1,
+    /// Failed logins to names whose owners have not logged in from there lately. Always counted; it limits only while a storm
+    /// rages.
+    Stranger = 2,
     /// Requests that send mail to somebody.
-    Mail,
+    Mail = 3,
     /// Uses of links in mails.
-    Link,
+    Link = 4,
 }
 
 impl AddressLimit {
+    /// All of them. Each is stored by its number: never change one.
+    const ALL: [Self; 5] = [Self::Login, Self::Registration, Self::Stranger, Self::Mail, Self::Link];
+
     /// So many at once, and then one in each interval.
-    const fn rate(self) -> (u32, Duration) {
+    const fn rate(self) -> Rate {
         match self {
-            Self::Login => (100, Duration::from_secs(6)),
-            Self::Registration => (100, Duration::from_secs(30)),
-            Self::Mail => (20, Duration::from_secs(60)),
-            Self::Link => (100, Duration::from_secs(6)),
+            Self::Login => Rate::new(100, Duration::from_secs(6)),
+            Self::Registration => Rate::new(100, Duration::from_secs(30)),
+            Self::Stranger => Rate::new(5, Duration::from_secs(60)),
+            Self::Mail => Rate::new(20, Duration::from_secs(60)),
+            Self::Link => Rate::new(100, Duration::from_secs(6)),
         }
-    }
-}
-
-/// Slots of each kind of limit. An address is given one by keyed hash, so memory is fixed, and nobody outside can choose
-/// an address that shares a slot with somebody else's.
-const SLOTS: usize = 1 << 15;
-
-/// Rates per network (an IPv4 address or an IPv6 /64), by the generic cell rate algorithm: a slot holds the time at which
-/// its budget is whole again, in microseconds.
-pub(crate) struct AddressLimits {
-    login: Box<[AtomicI64]>,
-    registration: Box<[AtomicI64]>,
-    mail: Box<[AtomicI64]>,
-    link: Box<[AtomicI64]>,
-}
-
-impl Default for AddressLimits {
-    fn default() -> Self {
-        let table = || std::iter::repeat_with(|| AtomicI64::new(0)).take(SLOTS).collect();
-        Self { login: table(), registration: table(), mail: table(), link: table() }
-    }
-}
-
-impl AddressLimits {
-    fn slot(&self, limit: AddressLimit, number: u64) -> &AtomicI64 {
-        let table = match limit {
-            AddressLimit::Login => &self.login,
-            AddressLimit::Registration => &self.registration,
-            AddressLimit::Mail => &self.mail,
-            AddressLimit::Link => &self.link,
-        };
-        &table[(number % SLOTS as u64) as usize]
-    }
-
-    /// Takes one from the budget, or says how long to wait.
-    fn take(&self, limit: AddressLimit, number: u64, now: Timestamp) -> std::result::Result<(), Duration> {
-        let (burst, interval) = limit.rate();
-        let interval = interval.as_micros() as i64;
-        let tolerance = interval * i64::from(burst - 1);
-        let slot = self.slot(limit, number);
-        let mut whole_at = slot.load(Ordering::Relaxed);
-        loop {
-            let wait = whole_at.saturating_sub(now.micros()).saturating_sub(tolerance);
-            if wait > 0 {
-                return Err(Duration::from_micros(wait as u64));
-            }
-            let next = whole_at.max(now.micros()) + interval;
-            match slot.compare_exchange_weak(whole_at, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
-                Err(current) => whole_at = current,
-            }
-        }
-    }
-
-    /// Gives one back, as far as it still counts: what has decayed since it was taken is not given twice.
-    fn give_back(&self, limit: AddressLimit, number: u64, now: Timestamp) {
-        let interval = limit.rate().1.as_micros() as i64;
-        let slot = self.slot(limit, number);
-        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |whole_at| {
-            (whole_at > now.micros()).then(|| (whole_at - interval).max(now.micros()))
-        });
     }
 }
 
@@ -121,6 +75,23 @@ pub(crate) fn give_back(app: &App, caller: &Caller, limit: AddressLimit) {
     if app.settings.throttle {
         app.addresses.give_back(limit, source(app, caller), caller.now);
     }
+}
+
+/// The same for a network that an account with this log did not know at the time.
+pub(crate) fn give_back_stranger(app: &App, caller: &Caller, before: &FailureLog) {
+    if !before.knows(Network::of(caller.address), caller.now) {
+        give_back(app, caller, AddressLimit::Stranger);
+    }
+}
+
+/// Counts an attempt from a network that the account does not know; while a storm rages such networks get little. It is the same
+/// for names that nobody has: no network is known to them.
+fn admit_stranger(app: &App, caller: &Caller) -> Result<()> {
+    if app.storms.is_raging() {
+        return admit(app, caller, AddressLimit::Stranger);
+    }
+    app.addresses.charge(AddressLimit::Stranger, source(app, caller), caller.now);
+    Ok(())
 }
 
 fn refuse(app: &App, address: IpAddr, wait: Duration) -> Error {
@@ -164,11 +135,18 @@ async fn try_to_reserve(
         let found = locked(&mut tx, name, key).await?;
         let old = read_log(app, &mut tx, found.as_ref(), key).await?;
         let mut log = old.as_deref().map_or_else(FailureLog::default, FailureLog::decode);
-        log.reserve(Network::of(caller.address), caller.now)
-            .map_err(|wait| refuse(app, caller.address, wait))?;
+        let network = Network::of(caller.address);
+        let is_stranger = !log.knows(network, caller.now);
+        log.reserve(network, caller.now).map_err(|wait| refuse(app, caller.address, wait))?;
+        if is_stranger {
+            admit_stranger(app, caller)?;
+        }
         if write_log(app, &mut tx, found.as_ref(), key, old.as_deref(), &log).await? {
             tx.commit().await?;
             return Ok(found);
+        }
+        if is_stranger {
+            give_back(app, caller, AddressLimit::Stranger);
         }
     }
     Err(Error::unavailable(Duration::from_secs(1), "Too many attempts at once on one account."))
@@ -196,11 +174,14 @@ async fn settle(
     if !app.settings.throttle {
         return Ok(());
     }
-    for _ in 0..TURNS {
+    for turn in 0..TURNS {
         let mut tx = app.db.begin().await?;
         let found = locked(&mut tx, name, key).await?;
         let Some(old) = read_log(app, &mut tx, found.as_ref(), key).await? else { return Ok(()) };
         let mut log = FailureLog::decode(&old);
+        if turn == 0 {
+            give_back_stranger(app, caller, &log);
+        }
         ended(&mut log, Network::of(caller.address), caller.now);
         if write_log(app, &mut tx, found.as_ref(), key, Some(&old), &log).await? {
             tx.commit().await?;
@@ -254,35 +235,4 @@ const UNKNOWN_SLOTS: u64 = 1 << 16;
 
 fn unknown_slot(app: &App, key: &NameKey) -> i64 {
     (app.index_key.number(key.as_str().as_bytes()) % UNKNOWN_SLOTS) as i64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_a_burst_and_then_a_rate() {
-        // LG-08, DS-04
-        let limits = AddressLimits::default();
-        let now = Timestamp::from_seconds(1_000);
-        let (burst, interval) = AddressLimit::Registration.rate();
-        for _ in 0..burst {
-            assert_eq!(limits.take(AddressLimit::Registration, 7, now), Ok(()));
-        }
-        assert_eq!(limits.take(AddressLimit::Registration, 7, now), Err(interval));
-        assert_eq!(limits.take(AddressLimit::Registration, 8, now), Ok(()), "others are not touched");
-        assert_eq!(limits.take(AddressLimit::Login, 7, now), Ok(()), "nor is another kind of attempt");
-        assert_eq!(limits.take(AddressLimit::Registration, 7, now + interval), Ok(()));
-        assert!(limits.take(AddressLimit::Registration, 7, now + interval).is_err());
-    }
-
-    #[test]
-    fn what_is_given_back_can_be_taken_again() {
-        let limits = AddressLimits::default();
-        let now = Timestamp::from_seconds(1_000);
-        for _ in 0..AddressLimit::Login.rate().0 * 3 {
-            assert_eq!(limits.take(AddressLimit::Login, 1, now), Ok(()));
-            limits.give_back(AddressLimit::Login, 1, now);
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! What goes on beside requests: following the feed, sending mails, chaining the audit trail, and purging in small steps what
-//! no token names any more.
+//! What goes on beside requests: following the feed, sending mails, chaining the audit trail, sharing with other replicas what
+//! networks did, and purging in small steps what no token names any more.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
+use crate::throttle::{sharing, storm};
 use crate::{App, audit, feed, mail, me, recovery};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
@@ -20,6 +21,8 @@ const POST_EVERY: Duration = Duration::from_secs(1);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How often rows of the audit trail get their places.
 const CHAIN_EVERY: Duration = Duration::from_secs(1);
+/// How often replicas tell each other what they let pass.
+const SHARE_EVERY: Duration = Duration::from_secs(1);
 
 /// How soon a lost connection that listens is made anew: at first, and when that keeps failing.
 const LISTEN_AGAIN: Duration = Duration::from_millis(100);
@@ -29,7 +32,7 @@ const LISTEN_AT_LAST: Duration = Duration::from_secs(5);
 pub async fn run(app: App) {
     let heard = Notify::new();
     let following = async { tokio::join!(follow(&app, &heard), listen(&app, &heard), tell(&app)) };
-    tokio::join!(following, tidy(&app), post(&app), keep_audit(&app));
+    tokio::join!(following, tidy(&app), post(&app), keep_audit(&app), share(&app));
 }
 
 /// Reads the feed three times within the bound in which a change must be seen, and whenever a change is announced.
@@ -139,6 +142,34 @@ async fn keep_audit(app: &App) {
     }
 }
 
+/// Keeps rates alike on all replicas, and looks for storms. While the database is away each goes on with its own, and tells the rest when it is back.
+async fn share(app: &App) {
+    if !app.settings.throttle {
+        return;
+    }
+    let mut ticks = interval(SHARE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        let failed = share_once(app, app.clock.now()).await.err();
+        if let (Some(error), false) = (&failed, failing) {
+            tracing::warn!(event = "rates_unshared", error = %Chain(error), "rates are not shared with other replicas; it is tried again");
+        }
+        failing = failed.is_some();
+    }
+}
+
+/// Tells the other replicas what networks did here, hears what they did elsewhere, and judges whether logins fail in a storm.
+///
+/// # Errors
+/// When the database cannot be read or written; what was not told is told the next time.
+pub async fn share_once(app: &App, now: Timestamp) -> Result<()> {
+    sharing::tell(app, now).await?;
+    sharing::hear(app, now).await?;
+    storm::look(app, now).await
+}
+
 async fn tidy(app: &App) {
     let mut ticks = interval(TIDY_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -170,6 +201,8 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
         // What is wrong with the trail must not keep dead sessions.
         tracing::error!(event = "audit_untidy", error = %Chain(&error), "the audit trail cannot be tidied up; it is tried again");
     }
+    sharing::tidy(app, now).await?;
+    storm::tidy(app, now).await?;
     app.schemes.store(crate::app::load_schemes(&app.db).await?.into());
     for _ in 0..STEPS {
         let mut tx = app.db.begin().await?;

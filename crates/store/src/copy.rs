@@ -48,6 +48,8 @@ pub const TABLES: &[&str] = &[
     "status_entries",
     "changes",
     "unknown_names",
+    "network_rates",
+    "login_counts",
     "signing_keys",
     "audit_pending",
     "audit_events",

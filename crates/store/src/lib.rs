@@ -4,8 +4,8 @@
 //! and commits. What `commit` has acknowledged survives a power cut. Dropping a [`Tx`] takes everything in it back.
 //!
 //! # Layout
-//! * one file a noun: [`api_key`], [`audit`], [`user`], [`group`], [`group_permission`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`meta`],
-//!   [`refused_token`], [`role`], [`signing_key`], [`status_list`], [`unknown_name`], [`user_search`]: its statements and the functions
+//! * one file a noun: [`api_key`], [`audit`], [`user`], [`group`], [`group_permission`], [`session`], [`change`], [`imported_user`], [`imported_group`], [`login_count`],
+//!   [`meta`], [`network_rate`], [`refused_token`], [`role`], [`signing_key`], [`status_list`], [`unknown_name`], [`user_search`]: its statements and the functions
 //!   that run them;
 //! * [`Db`], [`Tx`]: what callers see of an engine; [`Param`], [`Row`]: what goes in and out; [`Error`];
 //! * `sqlite/`: the embedded engine, with grouped commits; `postgres/`: the engine for more than one machine;
@@ -30,9 +30,11 @@ pub mod group;
 pub mod group_permission;
 pub mod imported_group;
 pub mod imported_user;
+pub mod login_count;
 pub mod mail;
 pub mod meta;
 pub mod migrate;
+pub mod network_rate;
 mod param;
 mod postgres;
 pub mod recovery_request;

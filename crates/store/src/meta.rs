@@ -32,6 +32,8 @@ pub const ROLES_VERSION: &str = "roles_version";
 pub const BOOTSTRAP: &str = "bootstrap";
 /// The key of the audit trail, sealed, in hexadecimal digits.
 pub const AUDIT_KEY: &str = "audit_key";
+/// Since when a storm of failed logins rages; microseconds. There is no such value while there is none.
+pub const LOGIN_STORM: &str = "login_storm";
 /// Counts the probes of whether the database takes writes.
 pub const PROBE: &str = "probe";
 
@@ -60,9 +62,14 @@ pub async fn set(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
     tx.execute(SET, &[key.into(), value.into()]).await.map(drop)
 }
 
+/// Sets a value unless there is one; whether there was none.
+pub async fn add(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
+    Ok(tx.execute(SET_ONCE, &[key.into(), value.into()]).await? == 1)
+}
+
 /// Sets a value unless there is one; answers the one that holds now.
 pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<String> {
-    tx.execute(SET_ONCE, &[key.into(), value.into()]).await?;
+    add(tx, key, value).await?;
     Ok(get(tx, key).await?.unwrap_or_else(|| value.to_owned()))
 }
 
@@ -73,9 +80,9 @@ pub async fn raise(tx: &mut Tx, key: &str, value: i64) -> Result<i64> {
     Ok(stored.and_then(|stored| stored.parse().ok()).unwrap_or(value))
 }
 
-/// Removes a value, if there is one.
-pub async fn remove(tx: &mut Tx, key: &str) -> Result<()> {
-    tx.execute(REMOVE, &[key.into()]).await.map(drop)
+/// Removes a value; whether there was one.
+pub async fn remove(tx: &mut Tx, key: &str) -> Result<bool> {
+    Ok(tx.execute(REMOVE, &[key.into()]).await? == 1)
 }
 
 /// Removes a value if it still is this one; of several who try, one hears that it did.

@@ -176,7 +176,14 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "Passwords and guessing",
-        &["PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "BREACHED_PASSWORDS", "THROTTLE", "TRUSTED_PROXIES"],
+        &[
+            "PASSWORD_POLICY",
+            "PASSWORD_MIN_LENGTH",
+            "BREACHED_PASSWORDS",
+            "THROTTLE",
+            "HARD_STOP",
+            "TRUSTED_PROXIES",
+        ],
     ),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
     ("Administration", &["ADMIN_API", "ADMIN_FRESH_AUTH", "API_KEY_MAX_LIFETIME"]),
@@ -429,6 +436,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Switch,
         "on",
         "Whether repeated failures to log in and mass registration are slowed down (429).",
+    ),
+    row(
+        "HARD_STOP",
+        Kind::Switch,
+        "on",
+        "Whether a password is taken no more after 100 consecutive failures, until it is set anew. Only with THROTTLE and \
+         mail, for accounts that have an address; networks from which the owner has logged in are counted apart.",
     ),
     row(
         "TRUSTED_PROXIES",

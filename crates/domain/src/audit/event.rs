@@ -23,6 +23,12 @@ pub enum EventKind {
     LoginSucceeded,
     /// A name and a password were not right, or the account is disabled.
     LoginFailed,
+    /// Many logins began to fail, from many networks.
+    LoginStormBegan,
+    /// That is over.
+    LoginStormEnded,
+    /// A password was tried so often that it is not taken any more, until it is set anew.
+    PasswordStopped,
     /// A refresh token of the replaced service opened a session.
     SessionAdopted,
     /// A session was ended.
@@ -103,6 +109,9 @@ impl EventKind {
         Self::UserDeleted,
         Self::LoginSucceeded,
         Self::LoginFailed,
+        Self::LoginStormBegan,
+        Self::LoginStormEnded,
+        Self::PasswordStopped,
         Self::SessionAdopted,
         Self::SessionEnded,
         Self::SessionReuseDetected,
@@ -150,6 +159,9 @@ impl EventKind {
             Self::UserDeleted => "user.deleted",
             Self::LoginSucceeded => "login.succeeded",
             Self::LoginFailed => "login.failed",
+            Self::LoginStormBegan => "login.storm_began",
+            Self::LoginStormEnded => "login.storm_ended",
+            Self::PasswordStopped => "password.stopped",
             Self::SessionAdopted => "session.adopted",
             Self::SessionEnded => "session.ended",
             Self::SessionReuseDetected => "session.reuse_detected",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Count, KNOWN_FOR, Network, PER_ACCOUNT, PER_NETWORK};
+use super::{Count, KNOWN_FOR, MOST_CONSECUTIVE, Network, PER_ACCOUNT, PER_NETWORK};
 use crate::time::Timestamp;
 
 /// So many networks are remembered; a new one takes the place of the one heard of longest ago, of a known one only
@@ -11,11 +11,25 @@ const MAX_NETWORKS: usize = 8;
 
 /// The failed logins of one account, or of one slot of unknown names: per network, and in all.
 ///
-/// At most 8 networks, at most 245 bytes; an empty log has no bytes, so an account without a history costs nothing.
+/// At most 8 networks, at most 253 bytes; an empty log has no bytes, so an account without a history costs nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FailureLog {
     total: Count,
+    pub(super) consecutive: Consecutive,
     networks: Vec<Entry>,
+}
+
+/// Failures since the last success, or since the password was set; no time takes them away.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Consecutive {
+    pub(super) from_strangers: u32,
+    pub(super) from_known: u32,
+}
+
+impl Consecutive {
+    fn of(&mut self, is_known: bool) -> &mut u32 {
+        if is_known { &mut self.from_known } else { &mut self.from_strangers }
+    }
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -47,14 +61,22 @@ impl FailureLog {
         if !wait.is_zero() {
             return Err(wait);
         }
+        let consecutive = self.consecutive.of(self.knows(network, now));
+        *consecutive = consecutive.saturating_add(1);
         self.total.add(now);
         self.entry(network, now).count.add(now);
         Ok(())
     }
 
     /// The reserved attempt had the right password: this network's failures were its owner's, and it is known from
-    /// now on. Failures from elsewhere stay.
+    /// now on. Failures from elsewhere stay, and so does a stop that does not hold here.
     pub fn succeeded(&mut self, network: Network, now: Timestamp) {
+        let is_known = self.knows(network, now);
+        *self.consecutive.of(is_known) = 0;
+        let elsewhere = self.consecutive.of(!is_known);
+        if *elsewhere < MOST_CONSECUTIVE {
+            *elsewhere = 0;
+        }
         let entry = self.entry(network, now);
         let own = std::mem::take(&mut entry.count);
         entry.succeeded_at = Some(now);
@@ -64,15 +86,39 @@ impl FailureLog {
 
     /// The attempt reserved at `now` was not made (no capacity): takes the reservation back.
     pub fn cancelled(&mut self, network: Network, now: Timestamp) {
+        let consecutive = self.consecutive.of(self.knows(network, now));
+        *consecutive = consecutive.saturating_sub(1);
         let Some(entry) = self.networks.iter_mut().find(|entry| entry.network == network) else { return };
         entry.count.take_back(PER_NETWORK, now);
         self.total.take_back(PER_ACCOUNT, now);
         self.total.forget(now);
     }
 
+    /// Whether the owner has logged in from this network lately.
+    pub fn knows(&self, network: Network, now: Timestamp) -> bool {
+        self.networks.iter().any(|entry| entry.network == network && entry.is_known(now))
+    }
+
+    /// Whether the password may not be tried from here any more, until it is set anew.
+    pub fn is_stopped(&self, network: Network, now: Timestamp) -> bool {
+        self.failures_like(network, now) >= MOST_CONSECUTIVE
+    }
+
+    /// Whether the next failure from here is the last one that may be.
+    pub fn is_about_to_stop(&self, network: Network, now: Timestamp) -> bool {
+        self.failures_like(network, now) == MOST_CONSECUTIVE - 1
+    }
+
+    fn failures_like(&self, network: Network, now: Timestamp) -> u32 {
+        let Consecutive { from_strangers, from_known } = self.consecutive;
+        if self.knows(network, now) { from_known } else { from_strangers }
+    }
+
     /// Whether it holds nothing that matters any more.
     pub fn is_empty(&self, now: Timestamp) -> bool {
-        self.total.is_forgotten(now) && self.networks.iter().all(|entry| self.is_spent(entry, now))
+        self.consecutive == Consecutive::default()
+            && self.total.is_forgotten(now)
+            && self.networks.iter().all(|entry| self.is_spent(entry, now))
     }
 
     fn is_spent(&self, entry: &Entry, now: Timestamp) -> bool {
@@ -109,9 +155,10 @@ impl FailureLog {
     }
 }
 
-/// The stored form: a version byte, the total, then the networks. Numbers are big endian; a time of `i64::MIN` is none.
+/// The stored form: a version byte, the total, the consecutive failures of strangers and of known networks, then the networks. The
+/// first version did not have consecutive failures. Numbers are big endian; a time of `i64::MIN` is none.
 impl FailureLog {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     /// For the database.
     pub fn encode(&self) -> Vec<u8> {
@@ -120,6 +167,8 @@ impl FailureLog {
         }
         let mut bytes = vec![Self::VERSION];
         encode_count(&mut bytes, self.total);
+        bytes.extend_from_slice(&self.consecutive.from_strangers.to_be_bytes());
+        bytes.extend_from_slice(&self.consecutive.from_known.to_be_bytes());
         for entry in &self.networks {
             let address = entry.network.as_bytes();
             bytes.push(address.len() as u8);
@@ -150,10 +199,13 @@ struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn log(&mut self) -> Option<FailureLog> {
-        if self.take::<1>()? != [FailureLog::VERSION] {
-            return None;
-        }
+        let [version] = self.take::<1>()?;
         let total = self.count()?;
+        let consecutive = match version {
+            FailureLog::VERSION => Consecutive { from_strangers: self.number()?, from_known: self.number()? },
+            1 => Consecutive::default(),
+            _ => return None,
+        };
         let mut networks: Vec<Entry> = Vec::new();
         while !self.0.is_empty() {
             let entry = self.entry()?;
@@ -162,7 +214,7 @@ impl Reader<'_> {
             }
             networks.push(entry);
         }
-        Some(FailureLog { total, networks })
+        Some(FailureLog { total, consecutive, networks })
     }
 
     fn entry(&mut self) -> Option<Entry> {
@@ -175,7 +227,11 @@ impl Reader<'_> {
     }
 
     fn count(&mut self) -> Option<Count> {
-        Some(Count { failures: u32::from_be_bytes(self.take()?), last: self.time()? })
+        Some(Count { failures: self.number()?, last: self.time()? })
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.take().map(u32::from_be_bytes)
     }
 
     fn time(&mut self) -> Option<Option<Timestamp>> {

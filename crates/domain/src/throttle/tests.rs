@@ -69,8 +69,7 @@ fn failures_are_forgotten_after_a_day_without_another() {
     let mut log = FailureLog::default();
     let now = fail(&mut log, network(1), 20, 0);
     let day = FORGOTTEN_AFTER.as_secs() as i64;
-    assert!(!log.is_empty(at(now + day - 1)));
-    assert!(log.is_empty(at(now + day)));
+    assert!(!log.is_empty(at(now + day)), "they are still consecutive");
     let mut later = log.clone();
     assert_eq!(fail(&mut later, network(1), 5, now + day), now + day);
     assert!(log.reserve(network(1), at(now + day - 1)).is_ok());
@@ -108,6 +107,8 @@ fn a_known_network_is_forgotten_after_thirty_days_and_not_by_strangers() {
     let home = network(1000);
     log.succeeded(home, at(0));
     let known_for = KNOWN_FOR.as_secs() as i64;
+    assert!(log.knows(home, at(known_for - 1)) && !log.knows(home, at(known_for)));
+    assert!(!log.knows(network(1), at(0)));
     for now in [1, known_for - 1] {
         for n in 0..100 {
             let _ = log.reserve(network(n), at(now));
@@ -144,6 +145,7 @@ fn a_cancelled_attempt_costs_nothing() {
     fresh.reserve(network(1), at(0)).expect("free");
     fresh.cancelled(network(1), at(0));
     assert!(fresh.is_empty(at(0)));
+    assert_eq!(fresh.consecutive, Default::default());
     fresh.cancelled(network(2), at(0));
 }
 
@@ -172,7 +174,7 @@ fn logs_survive_storage() {
         log.succeeded(network(n as u32 % 3), at(n as i64));
     }
     let bytes = log.encode();
-    assert!(bytes.len() <= 1 + 12 + 8 * (1 + 8 + 12 + 8), "{}", bytes.len());
+    assert!(bytes.len() <= 1 + 12 + 8 + 8 * (1 + 8 + 12 + 8), "{}", bytes.len());
     assert_eq!(FailureLog::decode(&bytes), log);
     assert_eq!(FailureLog::decode(b""), FailureLog::default());
     assert_eq!(FailureLog::decode(&bytes[..bytes.len() - 1]), FailureLog::default());
@@ -228,16 +230,15 @@ proptest! {
 
     #[test]
     fn whatever_is_stored_nothing_panics(bytes: Vec<u8>, who: u32, now: i64) {
-        let mut valid = bytes.clone();
-        valid.insert(0, 1);
-        for bytes in [bytes, valid] {
+        let versions = [1, 2].map(|version| [&[version], &bytes[..]].concat());
+        for bytes in versions.into_iter().chain([bytes]) {
             let mut log = FailureLog::decode(&bytes);
             let now = Timestamp::from_micros(now);
             let _ = log.reserve(network(who % 1000), now);
             log.cancelled(network(who % 1000), now);
             log.succeeded(network(who % 1000), now);
             let _ = log.is_empty(now);
-            prop_assert!(log.encode().len() <= 1 + 12 + 8 * 29);
+            prop_assert!(log.encode().len() <= 1 + 12 + 8 + 8 * 29);
         }
     }
 }
@@ -250,4 +251,82 @@ fn an_attempt_that_comes_late_waits_for_no_delay_that_is_not_due() {
     assert_eq!(log.reserve(network(1), at(8)), Ok(()));
     fail(&mut log, network(1), 3, 9);
     assert_eq!(log.reserve(network(1), at(9)), Err(Duration::from_secs(31)), "five failures, the last at 10");
+}
+
+/// The log of an account whose owner is at home, and of whom strangers have tried so many passwords, one a day.
+fn tried_by_strangers(times: u32) -> (FailureLog, i64) {
+    let mut log = FailureLog::default();
+    log.reserve(network(1000), at(0)).expect("free");
+    log.succeeded(network(1000), at(0));
+    let mut now = 0;
+    for n in 0..times {
+        now += FORGOTTEN_AFTER.as_secs() as i64;
+        log.reserve(network(1000), at(now)).expect("at home");
+        log.succeeded(network(1000), at(now));
+        log.consecutive.from_strangers = n;
+        log.reserve(network(n % 500), at(now)).expect("one a day");
+    }
+    (log, now)
+}
+
+// LG-04: NIST SP 800-63B-4, 3.2.2. However slowly.
+#[test]
+fn the_hundredth_consecutive_failure_is_the_last_and_the_owner_at_home_does_not_feel_it() {
+    let (mut log, now) = tried_by_strangers(99);
+    let (home, stranger) = (network(1000), network(7));
+    assert!(log.is_about_to_stop(stranger, at(now)) && !log.is_stopped(stranger, at(now)));
+    let before = log.clone();
+    log.reserve(network(501), at(now)).expect("the last");
+    for years in [0, 1, 10] {
+        let then = at(now + years * 365 * FORGOTTEN_AFTER.as_secs() as i64);
+        assert!(
+            log.is_stopped(stranger, then) && !log.is_about_to_stop(stranger, then),
+            "no time takes it away"
+        );
+    }
+    assert!(!log.is_stopped(home, at(now)));
+    log.succeeded(home, at(now));
+    assert!(log.is_stopped(stranger, at(now)), "a login at home does not give strangers a hundred more");
+    let mut lucky = before;
+    lucky.reserve(stranger, at(now)).expect("the last");
+    lucky.succeeded(stranger, at(now));
+    assert!(!lucky.is_stopped(network(8), at(now)) && !lucky.is_about_to_stop(network(8), at(now)));
+}
+
+#[test]
+fn failures_are_consecutive_until_a_login_from_wherever() {
+    let (mut log, now) = tried_by_strangers(60);
+    assert_eq!(log.consecutive.from_strangers, 60);
+    log.reserve(network(1000), at(now)).expect("at home");
+    assert_eq!((log.consecutive.from_strangers, log.consecutive.from_known), (60, 1));
+    log.succeeded(network(1000), at(now));
+    assert_eq!(log.consecutive, Default::default());
+}
+
+#[test]
+fn logs_of_the_first_version_are_read() {
+    let mut log = FailureLog::default();
+    log.succeeded(network(1), at(0));
+    fail(&mut log, network(2), 3, 10);
+    let mut bytes = log.encode();
+    bytes.drain(13..21);
+    bytes[0] = 1;
+    log.consecutive = Default::default();
+    assert_eq!(FailureLog::decode(&bytes), log);
+}
+
+proptest! {
+    // LG-04: whatever the timing and the networks, a hundred wrong passwords without a right one and no more.
+    #[test]
+    fn strangers_try_a_hundred_passwords_and_no_more(tries in prop::collection::vec((0..900_u32, 0..100_000_i64), 300)) {
+        let (mut log, mut now, mut looked_at) = (FailureLog::default(), 0, 0);
+        for (who, wait) in tries {
+            now += wait;
+            let stopped = log.is_stopped(network(who), at(now));
+            if log.reserve(network(who), at(now)).is_ok() && !stopped {
+                looked_at += 1;
+            }
+        }
+        prop_assert!(looked_at <= MOST_CONSECUTIVE, "{looked_at}");
+    }
 }

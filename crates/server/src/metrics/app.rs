@@ -50,6 +50,11 @@ impl AppCollector {
             ("logins", "Logins that gave tokens", counted.logins.load(Relaxed)),
             ("failed_logins", "Logins with bad credentials", counted.failed_logins.load(Relaxed)),
             ("throttled", "Logins and registrations that were throttled", counted.throttled.load(Relaxed)),
+            (
+                "login_storms",
+                "Storms of failed logins whose beginning this replica was the first to see",
+                counted.login_storms.load(Relaxed),
+            ),
             ("registrations", "Accounts registered", counted.registrations.load(Relaxed)),
             ("refreshes", "Refreshes that rotated a session", counted.refreshes.load(Relaxed)),
             (
@@ -114,6 +119,11 @@ impl AppCollector {
                 "db_waiting",
                 "Transactions that wait for their turn, or for a connection",
                 self.0.db.stats().waiting as f64,
+            ),
+            (
+                "login_storm",
+                "1 while logins fail in a storm and strange networks get little, else 0",
+                f64::from(u8::from(self.0.in_login_storm())),
             ),
             (
                 "mails_waiting",

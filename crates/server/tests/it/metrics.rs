@@ -36,6 +36,8 @@ async fn metrics_count_requests_by_route_and_status() {
         "bookstore_auth_http_request_duration_seconds_count{route=\"/healthz\"} 1",
         "bookstore_auth_logins_total 0",
         "bookstore_auth_password_jobs_running 0",
+        "bookstore_auth_login_storms_total 0",
+        "bookstore_auth_login_storm 0",
     ] {
         assert!(text.lines().any(|shown| shown.starts_with(line)), "{line}\n{text}");
     }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use domain::session::{Jti, Lifetimes, RefreshDecision, Session, SessionId, decide, rotate};
+use domain::throttle::Rate;
 use domain::time::Timestamp;
 use domain::user::UserId;
 use store::migrate::{Mode, migrate};
 use store::session::Advance;
 use store::{
     Error, account, action_token, api_key, audit, change, group, group_permission, imported_group,
-    imported_user, mail, meta, prepare_all, recovery_request, refused_token, role, session, signing_key,
-    status_list, unknown_name, user, user_search,
+    imported_user, login_count, mail, meta, network_rate, prepare_all, recovery_request, refused_token, role,
+    session, signing_key, status_list, unknown_name, user, user_search,
 };
 
 use crate::given::any;
@@ -38,7 +39,9 @@ async fn every_statement_can_be_prepared() {
         ("signing_key", signing_key::STATEMENTS),
         ("status_list", status_list::STATEMENTS),
         ("change", change::STATEMENTS),
+        ("login_count", login_count::STATEMENTS),
         ("meta", meta::STATEMENTS),
+        ("network_rate", network_rate::STATEMENTS),
         ("unknown_name", unknown_name::STATEMENTS),
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
@@ -173,4 +176,39 @@ async fn check(db: &store::Db, user: UserId, id: SessionId, case: Case) -> bool 
     let found = session::find(&mut tx, id).await.unwrap().unwrap().session;
     assert_eq!(found, expected.unwrap_or(session), "{case:?}");
     good
+}
+
+// LG-08: what is added to a rate is what `Rate::together` answers, whatever stands there.
+#[tokio::test]
+async fn adding_to_a_rate_is_what_the_rule_says() {
+    let scratch = any().await;
+    migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
+    let rate = Rate::new(10, Duration::from_secs(6));
+    let now = Timestamp::from_seconds(1_000_000);
+    let slot = network_rate::Slot { kind: 1, number: 7 };
+    // Nothing there, whole long ago, in between, empty, a clock a little ahead, and one that was wrong.
+    let standing =
+        [None, Some(-900), Some(0), Some(1), Some(25), Some(60), Some(119), Some(121), Some(179), Some(181)];
+    for stands in standing.map(|ahead| ahead.map(|ahead| now.seconds() + ahead)) {
+        for takes in [-20, -2, 1, 3, 7, 40] {
+            let mut tx = scratch.db.begin().await.unwrap();
+            tx.execute("DELETE FROM network_rates", &[]).await.unwrap();
+            if let Some(stands) = stands.map(Timestamp::from_seconds) {
+                let insert =
+                    "INSERT INTO network_rates (kind, slot, whole_at, changed_at) VALUES (1, 7, $1, 0)";
+                tx.execute(insert, &[stands.micros().into()]).await.unwrap();
+            }
+            network_rate::add(&mut tx, slot, rate, takes, now).unwrap();
+            tx.commit().await.unwrap();
+            let told = Timestamp::from_seconds(stands.unwrap_or(0));
+            let mut tx = scratch.db.read().await.unwrap();
+            let first = network_rate::Slot { kind: -1, number: -1 };
+            let found = network_rate::changed_after(&mut tx, (now, first), 10).await.unwrap();
+            assert_eq!(found.len(), 1);
+            assert_eq!((found[0].slot, found[0].changed_at), (slot, now));
+            let is = rate.together(found[0].whole_at, 0, now);
+            assert_eq!(is, rate.together(told, takes, now), "{takes} takes on {stands:?}");
+        }
+    }
+    assert_eq!(network_rate::purge(&mut scratch.db.begin().await.unwrap(), now, 10).await.unwrap(), 0);
 }
