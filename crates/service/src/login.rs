@@ -79,9 +79,10 @@ async fn failed(app: &App, caller: &Caller, account: Option<&Credentials>) -> Re
     event.user = account.map(|account| account.user.id);
     event = event.detail("reason", reason(app, caller, account));
     let mut tx = app.db.begin().await?;
-    audit::record(&mut tx, &By::anonymous(caller), &event)?;
+    let by = By::anonymous(caller);
+    audit::record(&mut tx, &by, &event)?;
     if let Some(account) = account {
-        stop::note(app, &mut tx, caller, account).await?;
+        stop::note(app, &mut tx, caller, &by, account).await?;
     }
     tx.commit().await?;
     app.counters.failed_logins.fetch_add(1, Relaxed);

@@ -10,8 +10,8 @@ use crate::login::password_of;
 use crate::throttle::{self, AddressLimit};
 use crate::{App, Caller, stop};
 
-/// Checks the password of an account, and answers the account as it was checked. Failures count as those of logins do: a stolen
-/// token is no way to guess on.
+/// Checks the password of an account, and answers the account as it was checked. Failures count as those of logins do, and a
+/// password that is stopped for logins from there is not taken here: a stolen token is no way to guess on.
 ///
 /// # Errors
 /// [`crate::Kind::Forbidden`] for a wrong password; [`crate::Kind::Throttled`]; [`crate::Kind::Unavailable`].
@@ -30,10 +30,11 @@ pub(crate) async fn check(app: &App, caller: &Caller, id: UserId, raw: &str) -> 
             return Err(busy.into());
         }
     };
-    if !verdict.valid || !account.user.is_active() {
+    if !verdict.valid || !account.user.is_active() || stop::is_stopped(app, caller, &account) {
+        let by = By::user(caller, id);
         let mut tx = app.db.begin().await?;
-        stop::note(app, &mut tx, caller, &account).await?;
-        audit::record(&mut tx, &By::user(caller, id), &Event::new(EventKind::PasswordRefused).user(id))?;
+        audit::record(&mut tx, &by, &Event::new(EventKind::PasswordRefused).user(id))?;
+        stop::note(app, &mut tx, caller, &by, &account).await?;
         tx.commit().await?;
         tracing::info!(event = "password_refused", user.id = %id, request.id = caller.request_id, "wrong current password");
         return Err(Error::wrong_password());

@@ -19,13 +19,19 @@ pub(crate) fn is_stopped(app: &App, caller: &Caller, account: &Credentials) -> b
 }
 
 /// Writes down that the failure of this attempt is the one that stops the password, if it is, and tells the owner.
-pub(crate) async fn note(app: &App, tx: &mut Tx, caller: &Caller, account: &Credentials) -> Result<()> {
+pub(crate) async fn note(
+    app: &App,
+    tx: &mut Tx,
+    caller: &Caller,
+    by: &By<'_>,
+    account: &Credentials,
+) -> Result<()> {
     let network = Network::of(caller.address);
     if !may_stop(app, account) || !failures(account).is_about_to_stop(network, caller.now) {
         return Ok(());
     }
     let id = account.user.id;
-    audit::record(tx, &By::anonymous(caller), &Event::new(EventKind::PasswordStopped).user(id))?;
+    audit::record(tx, by, &Event::new(EventKind::PasswordStopped).user(id))?;
     mail::enqueue(app, tx, caller.now, Draft::notice(Template::PasswordStopped, &account.user)).await?;
     tracing::warn!(event = "password_stopped", user.id = %id, "a password was tried too often and is not taken any more");
     Ok(())

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use domain::user::UserId;
 use mail::Template;
 use mail::transport::Outbox;
+use service::password::change;
 use service::settings::Settings;
 use service::{Error, Kind};
 
@@ -13,6 +14,8 @@ use crate::harness::{DAY, Harness, PASSWORD, count, link_token, with_mail};
 fn on(outbox: &Outbox) -> Settings {
     Settings { throttle: true, hard_stop: true, ..with_mail(outbox) }
 }
+
+const NEW: &str = "another long password";
 
 const STOPPED: &str = "SELECT COUNT(*) FROM audit_pending WHERE kind = 'password.stopped'";
 
@@ -75,9 +78,32 @@ async fn a_password_stops_for_strangers_and_not_for_the_owner_at_home() {
     harness.post().await;
     assert_eq!(count(&outbox, Template::PasswordStopped), 1, "the owner is told once");
     let token = link_token(&outbox, Template::ResetPassword);
-    let new = "another long password";
-    service::recovery::confirm(&harness.app, &harness.caller(), &token, new).await.unwrap();
-    assert!(harness.try_login("ann", "another long password").await.is_ok(), "a new password, from anywhere");
+    service::recovery::confirm(&harness.app, &harness.caller(), &token, NEW).await.unwrap();
+    assert!(harness.try_login("ann", NEW).await.is_ok(), "a new password, from anywhere");
+}
+
+#[tokio::test]
+async fn a_stolen_token_is_no_way_around_the_stop() {
+    // LG-04, SE-05, LA-06
+    let outbox = Outbox::default();
+    let mut harness = Harness::with(on(&outbox)).await;
+    let ann = harness.register("ann").await.id;
+    let who = harness.who("ann", PASSWORD).await;
+    set_strangers(&harness, ann, 99).await;
+    let home = std::mem::replace(&mut harness.address, IpAddr::from([198, 51, 100, 1]));
+    for (typed, note) in [("wrong", "the hundredth"), (PASSWORD, "the right one is not taken either")] {
+        let refused = change(&harness.app, &harness.caller(), who, typed, NEW).await.map(drop).unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Forbidden, "wrong_password"), "{note}");
+    }
+    assert!(is_wrong(harness.try_login("ann", PASSWORD).await), "they count together");
+    assert_eq!(rows(&harness, STOPPED).await, 1);
+    harness.post().await;
+    assert_eq!(count(&outbox, Template::PasswordStopped), 1);
+
+    harness.address = home;
+    change(&harness.app, &harness.caller(), who, PASSWORD, NEW).await.unwrap();
+    harness.address = IpAddr::from([198, 51, 100, 1]);
+    assert!(harness.try_login("ann", NEW).await.is_ok(), "a change at home ends it everywhere");
 }
 
 /// As if strangers had tried so many before.
