@@ -46,8 +46,10 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
         return Ok((Box::new(io::stdin().lock()), None));
     }
     let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
-    let length = file.metadata()?.len();
-    Ok((Box::new(BufReader::with_capacity(1 << 20, file)), Some(length)))
+    let found = file.metadata()?;
+    // A pipe by the name of a file has no length either.
+    let length = found.is_file().then_some(found.len());
+    Ok((Box::new(BufReader::with_capacity(1 << 20, file)), length))
 }
 
 fn show_progress(lines: u64, expected: u64) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use xorf::{BinaryFuse16, DmaSerializable};
 
-use super::{BreachKey, DESCRIPTOR, ENTRY, HEAD, MAGIC, MOST_BITS};
+use super::{BreachKey, DESCRIPTOR, ENTRY, HEAD, MAGIC, MOST_BITS, MOST_FINGERPRINTS};
 use crate::keyed;
 
 /// What a filter is made for, about. A look reads twice as many bytes.
@@ -49,6 +49,9 @@ pub enum Error {
     /// More passwords than can be sorted in memory.
     #[error("more than {MOST_UNSORTED} passwords: only a list sorted by digest may be so long")]
     TooMany,
+    /// There are far more than were expected, so that one filter would be too large to be read for every password.
+    #[error("far more passwords than were expected")]
+    Unexpected,
     /// No filter of these passwords was found; practically impossible.
     #[error("no filter can be made of these passwords")]
     Unlucky,
@@ -243,6 +246,9 @@ impl Writer {
         }
         let keys = std::mem::take(&mut self.keys);
         let filter = BinaryFuse16::try_from(&keys).map_err(|_| Error::Unlucky)?;
+        if filter.fingerprints.len() > MOST_FINGERPRINTS as usize {
+            return Err(Error::Unexpected);
+        }
         let mut bytes = vec![0; DESCRIPTOR];
         filter.dma_copy_descriptor_to(&mut bytes);
         bytes.extend(filter.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));

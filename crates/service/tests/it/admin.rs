@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use domain::admin::Role;
 use domain::user::{User, UserId};
-use service::admin::{Administrator, bootstrap, group, session, user};
+use service::admin::{Administrator, api_key, bootstrap, group, session, user};
+use service::api_key::NewKey;
+use service::settings::{Settings, TokenRoles, TokenSettings};
 use service::verify::{Identity, bearer};
 use service::{Error, Kind};
 
-use crate::harness::{DAY, Harness, MINUTE, PASSWORD, START, legacy_token};
+use crate::harness::{DAY, Harness, MINUTE, PASSWORD, START, legacy_token, settings};
 
 async fn superuser(harness: &Harness, name: &str) -> User {
     let new = service::user::NewUser {
@@ -238,4 +240,62 @@ async fn a_bootstrap_token_is_good_for_one() {
     }
     let accounts = service::user::list(app, None, 10).await.unwrap();
     assert!(accounts.len() == 1 && accounts[0].is_superuser && accounts[0].is_staff);
+}
+
+// AD-03, AD-04: a key acts for its account wherever its tokens are taken.
+#[tokio::test]
+async fn keys_of_people_are_for_superusers_and_end_with_the_password() {
+    let harness = Harness::new().await;
+    let (app, caller) = (&harness.app, harness.caller());
+    superuser(&harness, "root").await;
+    let root = admin(&harness, "root").await;
+    let (_, helper) = staff(&harness, &root, "helper", &["auth.add_apikey", "auth.add_user"]).await;
+    let person = harness.register("ann").await;
+    let machine = user::create(app, &caller, &helper, Ok("machine".into()), Ok(String::new())).await.unwrap();
+    let key = |user| NewKey {
+        user,
+        name: "nightly".into(),
+        scope: String::new(),
+        expires_at: harness.clock.now() + DAY,
+    };
+    let made = api_key::create(app, &caller, &helper, &key(person.id)).await;
+    assert_eq!(forbidden(made), "beyond_own_rights");
+    api_key::create(app, &caller, &helper, &key(machine.id)).await.unwrap();
+
+    let made = api_key::create(app, &caller, &root, &key(person.id)).await.unwrap();
+    let exchange =
+        async || service::api_key::exchange(app, &caller, made.key.id.as_str(), &made.text, None).await;
+    assert!(exchange().await.unwrap().is_ok());
+    service::user::set_password(app, person.id, "another umbrella 42").await.unwrap();
+    assert!(exchange().await.unwrap().is_err(), "the key outlived the password");
+}
+
+// AD-03: what a group's name gives elsewhere is not known here.
+#[tokio::test]
+async fn where_tokens_carry_names_groups_are_for_superusers() {
+    let tokens = TokenSettings { roles: TokenRoles::Roles, ..TokenSettings::default() };
+    let harness = Harness::with(Settings { tokens, ..settings() }).await;
+    let (app, caller) = (&harness.app, harness.caller());
+    superuser(&harness, "root").await;
+    let root = admin(&harness, "root").await;
+    let rights = ["auth.change_user", "auth.add_group", "auth.delete_group"];
+    let (own, helper) = staff(&harness, &root, "helper", &rights).await;
+    let names = group::create(app, &caller, &root, Ok("billing-admins".into())).await.unwrap();
+    let joined = group::set_member(app, &caller, &helper, names.id, own.id, true).await;
+    assert_eq!(forbidden(joined), "beyond_own_rights");
+    let made = group::create(app, &caller, &helper, Ok("admin".into())).await;
+    assert_eq!(forbidden(made), "beyond_own_rights");
+    assert_eq!(forbidden(group::delete(app, &caller, &helper, names.id).await), "beyond_own_rights");
+    group::set_member(app, &caller, &root, names.id, own.id, true).await.unwrap();
+}
+
+// AD-03: nor does the last superuser leave by closing the own account.
+#[tokio::test]
+async fn a_superuser_does_not_close_the_own_account() {
+    let harness = Harness::new().await;
+    let root = superuser(&harness, "root").await;
+    let who = who(&harness, "root").await;
+    let closed = service::me::close(&harness.app, &harness.caller(), who, PASSWORD).await;
+    assert!(matches!(closed, Err(Error { kind: Kind::Conflict, .. })));
+    assert!(harness.try_login("root", PASSWORD).await.is_ok(), "{} is closed", root.id);
 }
