@@ -9,7 +9,7 @@
 //!
 //! | part | what |
 //! |---|---|
-//! | head, 40 bytes | [`MAGIC`]; how many bits choose a filter (u32); zero (u32); passwords (u64); length of the file (u64) |
+//! | head, 40 bytes | 16 bytes that name the format; how many bits choose a filter (u32); zero (u32); passwords (u64); length of the file (u64) |
 //! | table | for each filter: where it begins (u64), its fingerprints (u32), its passwords (u32), the first 8 bytes of its SHA-256 |
 //! | filters | seed (u64), segment length, its mask, all segments' length (u32 each), fingerprints (u16 each) |
 //!

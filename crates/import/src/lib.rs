@@ -3,7 +3,7 @@
 //! # Layout
 //! * [`django`]: the users, groups, permissions and refused tokens of a Django service: `django/source.rs` is its database on
 //!   either engine, `django/row.rs` checks a user, `django/group.rs` brings groups, `django/token.rs` the blacklist;
-//! * [`file`]: users in CSV and JSON Lines, in and out: `file/record.rs` is a user as both have it;
+//! * [`mod@file`]: users in CSV and JSON Lines, in and out: `file/record.rs` is a user as both have it;
 //! * [`report`]: what came of it, row by row where something needs a person's eye; `tally` counts users.
 //!
 //! Which of two versions of an account wins is decided in `service::import`, in the transaction that writes it.
