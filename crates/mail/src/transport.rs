@@ -129,8 +129,7 @@ impl Smtp {
     async fn send(&self, message: &Message) -> Result<(), SendError> {
         match tokio::time::timeout(self.timeout, self.server.send(message.clone())).await {
             Ok(Ok(_)) => Ok(()),
-            // What a server refuses for good is about this mail; anything else may be about the moment.
-            Ok(Err(error)) if error.is_permanent() && !is_ours_to_mend(&error) => {
+            Ok(Err(error)) if error.is_permanent() && names_the_recipient(&error) => {
                 Err(SendError::Never(words(&error)))
             }
             Ok(Err(error)) => Err(SendError::Later(words(&error))),
@@ -139,10 +138,22 @@ impl Smtp {
     }
 }
 
-/// A refused login (RFC 4954 section 6) or a missing one is the operator's to mend, and the mail goes out after that.
-fn is_ours_to_mend(error: &lettre::transport::smtp::Error) -> bool {
-    let code = error.status().map(|code| code.to_string());
-    matches!(code.as_deref(), Some("530" | "534" | "535" | "538"))
+/// Whether a refusal for good is about the mail's address. Most others are about us (a refused login, a relay that has blocked us, a
+/// wrong sender): somebody mends that, and the mail goes out after all.
+fn names_the_recipient(error: &lettre::transport::smtp::Error) -> bool {
+    let code = error.status().map(|code| code.to_string()).unwrap_or_default();
+    let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    is_about_recipient(&code, &said)
+}
+
+/// By the enhanced status (RFC 3463: X.1 is the address, X.2 the mailbox), or where there is none by the code (RFC 5321 section
+/// 4.2.3), of which 554 may mean anything.
+fn is_about_recipient(code: &str, said: &str) -> bool {
+    let mut status = said.split_whitespace().next().unwrap_or_default().split('.');
+    match (status.next(), status.next(), status.next()) {
+        (Some("5"), Some(subject), Some(_)) => matches!(subject, "1" | "2"),
+        _ => matches!(code, "550" | "551" | "552" | "553"),
+    }
 }
 
 /// What happened, without the server's words: those may repeat an address.
@@ -279,5 +290,25 @@ mod tests {
             format!("{:?}", Transport::smtp(settings).expect("no TLS to set up")),
             "Smtp(localhost:25)"
         );
+    }
+
+    #[test]
+    fn only_refusals_of_the_recipient_are_for_good() {
+        let for_good = [
+            ("550", "5.1.1 no such user"),
+            ("552", "5.2.2 mailbox full"),
+            ("550", "No such user"),
+            ("553", ""),
+        ];
+        let of_ours = [
+            ("554", "5.7.1 blocked"),
+            ("550", "5.7.1 your address is on a list"),
+            ("554", "no service for you"),
+            ("535", "5.7.8 wrong password"),
+            ("530", "Must issue a STARTTLS command first"),
+            ("", ""),
+        ];
+        assert!(for_good.iter().all(|(code, said)| is_about_recipient(code, said)));
+        assert!(!of_ours.iter().any(|(code, said)| is_about_recipient(code, said)));
     }
 }

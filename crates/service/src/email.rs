@@ -76,6 +76,9 @@ async fn try_to_ask(app: &App, caller: &Caller, checked: &User, email: &EmailAdd
     let (mut tx, now) = user::begin(app).await?;
     let current = store::imported_user::lock_credentials(&mut tx, checked.id).await?.map(|found| found.user);
     let user = current.filter(|user| user.epoch == checked.epoch).ok_or_else(Error::changed_meanwhile)?;
+    if action::is_recent(&mut tx, user.id, Purpose::ChangeEmail, now).await? {
+        return Err(Error::throttled(Purpose::ChangeEmail.pause()));
+    }
     store::account::set_pending(&mut tx, user.id, Some(email)).await?;
     action::send(app, &mut tx, now, (Purpose::ChangeEmail, &user, email)).await?;
     let values = vec![("address", email.as_str().to_owned())];

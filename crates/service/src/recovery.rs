@@ -3,6 +3,8 @@
 //! A request is noted as it came and answered: whether there is such an account is looked up afterwards, by the worker. So the
 //! answer to a known name and to an unknown one is the same work to the last instruction (RC-01).
 
+use std::time::Duration;
+
 use ::mail::Template;
 use domain::action::Purpose;
 use domain::audit::{Event, EventKind};
@@ -22,6 +24,8 @@ use crate::{App, Caller, action, email, mail, retry, user};
 
 /// Requests that are looked at in one round.
 const STEP: i64 = 20;
+/// No more requests wait than about so many: beyond it nobody is noted, whoever asks.
+const MOST_WAITING: i64 = 10_000;
 /// An address that nobody has proved may stand in several accounts; so many of them get a link.
 const MOST_ACCOUNTS: i64 = 5;
 
@@ -46,6 +50,9 @@ pub async fn request(app: &App, caller: &Caller, whom: Whom) -> Result<()> {
     };
     let request = RecoveryRequest { id: crypto::random::fill(), username, email };
     let mut tx = app.db.begin().await?;
+    if recovery_request::is_full(&mut tx, MOST_WAITING).await? {
+        return Err(Error::unavailable(Duration::from_secs(60), "Too many requests wait to be answered."));
+    }
     recovery_request::insert(&mut tx, &request, caller.now).await?;
     tx.commit().await?;
     tracing::info!(
@@ -96,6 +103,9 @@ async fn try_to_answer(app: &App, request: &RecoveryRequest) -> Result<()> {
         return Ok(()); // another replica has
     }
     for user in meant(&mut tx, request).await? {
+        // Whoever sets a new password, or answers another request, at the same time is done before this looks (RC-06, RC-07).
+        let current = store::imported_user::lock_credentials(&mut tx, user.id).await?;
+        let Some(user) = current.map(|found| found.user) else { continue };
         let is_reachable = user.is_active() && !user.email.is_blank() && app.settings.mail.is_some();
         if !is_reachable || action::is_recent(&mut tx, user.id, Purpose::ResetPassword, now).await? {
             continue;

@@ -17,10 +17,11 @@ pub struct RecoveryRequest {
 
 const INSERT: &str = "INSERT INTO recovery_requests (id, at, username, email) VALUES ($1, $2, $3, $4)";
 const OLDEST: &str = "SELECT id, username, email FROM recovery_requests ORDER BY at, id LIMIT $1";
+const IS_FULL: &str = "SELECT 1 FROM recovery_requests ORDER BY at LIMIT 1 OFFSET $1";
 const TAKE: &str = "DELETE FROM recovery_requests WHERE id = $1";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] = &[INSERT, OLDEST, TAKE];
+pub const STATEMENTS: &[&str] = &[INSERT, IS_FULL, OLDEST, TAKE];
 
 /// Notes a request.
 pub async fn insert(tx: &mut Tx, request: &RecoveryRequest, now: Timestamp) -> Result<()> {
@@ -31,6 +32,11 @@ pub async fn insert(tx: &mut Tx, request: &RecoveryRequest, now: Timestamp) -> R
         request.email.as_deref().into(),
     ];
     tx.execute(INSERT, &params).await.map(drop)
+}
+
+/// Whether more than `most` requests wait.
+pub async fn is_full(tx: &mut Tx, most: i64) -> Result<bool> {
+    Ok(tx.query_opt(IS_FULL, &[most.into()]).await?.is_some())
 }
 
 /// At most `limit` requests, the oldest first.

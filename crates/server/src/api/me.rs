@@ -254,7 +254,7 @@ pub(crate) struct Closed {
         (status = 400, description = "The request is faulty.", body = super::FieldErrors),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The password is not right.", body = super::Detail),
-        (status = 409, description = "The account was changed meanwhile.", body = super::Detail),
+        (status = 409, description = "The account was changed meanwhile, or is a superuser's.", body = super::Detail),
         (status = 415, description = "The body is not JSON.", body = super::Detail),
         (status = 429, description = "Too many attempts; see Retry-After.", body = super::Detail),
         (status = 503, description = "The service cannot do it now; see Retry-After.", body = super::Detail),

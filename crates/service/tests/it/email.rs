@@ -117,6 +117,8 @@ async fn a_new_address_is_confirmed_there_and_told_at_the_old_one() {
         ));
     }
     change(&harness.app, &caller, who, "new@example.com", PASSWORD).await.unwrap();
+    let again = change(&harness.app, &caller, who, "victim@example.com", PASSWORD).await.unwrap_err();
+    assert!(matches!(again.kind, Kind::Throttled { .. }), "one account fills no mailboxes");
     harness.post().await;
     assert_eq!(address(&harness, who).await, "ann@example.com", "until it is confirmed");
     assert!(is_proved(&harness, 1).await);

@@ -81,6 +81,23 @@ async fn a_statement_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn requests_for_recovery_are_bounded() {
+    let scratch = any().await;
+    migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
+    let mut tx = scratch.db.begin().await.unwrap();
+    for number in 0..3 {
+        let request = recovery_request::RecoveryRequest {
+            id: [number; 16],
+            username: Some("ann".to_owned()),
+            email: None,
+        };
+        recovery_request::insert(&mut tx, &request, Timestamp::from_seconds(1)).await.unwrap();
+    }
+    assert!(recovery_request::is_full(&mut tx, 2).await.unwrap());
+    assert!(!recovery_request::is_full(&mut tx, 3).await.unwrap());
+}
+
+#[tokio::test]
 async fn readiness_writes() {
     let scratch = any().await;
     assert!(scratch.db.check_writable().await.is_err(), "there is no table yet");
