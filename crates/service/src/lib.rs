@@ -47,6 +47,7 @@ pub mod status_list;
 mod stop;
 mod throttle;
 mod token;
+mod unproved;
 pub mod user;
 pub mod verify;
 pub mod worker;

@@ -148,6 +148,8 @@ pub struct AccountSettings {
     pub login_notices: bool,
     /// How long an account that was closed by its owner can be opened again before it is deleted.
     pub deletion_grace: Duration,
+    /// How long an account may stay that was registered where a proof is required and has none; for ever when not set.
+    pub unverified_lifetime: Option<Duration>,
 }
 
 /// Whether addresses are to be proved.
@@ -168,6 +170,7 @@ impl Default for AccountSettings {
             login_by_email: false,
             login_notices: true,
             deletion_grace: Duration::from_secs(7 * 24 * 60 * 60),
+            unverified_lifetime: Some(Duration::from_secs(7 * 24 * 60 * 60)),
         }
     }
 }

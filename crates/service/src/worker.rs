@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::Result;
 use crate::throttle::{sharing, storm};
-use crate::{App, audit, feed, mail, me, recovery};
+use crate::{App, audit, feed, mail, me, recovery, unproved};
 
 /// Rows purged in one transaction, so that no request waits long behind it.
 const STEP: i64 = 200;
@@ -196,6 +196,7 @@ pub async fn tidy_once(app: &App, now: Timestamp) -> Result<()> {
     crate::status_list::tidy(app, now).await?;
     recovery::look_up(app).await?; // where no mail is sent any more, nobody else forgets them
     me::delete_closed(app, now).await?;
+    unproved::delete_expired(app, now).await?;
     mail::tidy(app, now, STEP).await?;
     if let Err(error) = audit::tidy(app, now).await {
         // What is wrong with the trail must not keep dead sessions.

@@ -8,8 +8,8 @@ use crate::{Result, Tx, user};
 const NAME_OF_CLAIM: &str = "SELECT id, username FROM users WHERE email_claim = $1";
 const WITH_EMAIL: &str =
     "SELECT id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL ORDER BY id LIMIT $2";
-const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3 WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
-const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
+const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
+const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
 const SET_PENDING: &str = "UPDATE users SET pending_email = $2 WHERE id = $1";
 const RENAME: &str = "UPDATE users SET first_name = COALESCE($2, first_name), last_name = COALESCE($3, last_name) WHERE id = $1";
 const CLOSE: &str = "UPDATE users SET delete_at = $2, disabled_at = $3, epoch = epoch + 1, not_before = $4, pending_email = NULL WHERE id = $1 AND disabled_at IS NULL RETURNING epoch";
@@ -18,10 +18,27 @@ const KEEP: &str =
 const CLOSED: &str = "SELECT id FROM users WHERE delete_at <= $1 ORDER BY delete_at, id LIMIT $2";
 // Writes nothing new; whoever else wants to change the row waits, or is seen.
 const HOLD_CLOSED: &str = "UPDATE users SET delete_at = delete_at WHERE id = $1 AND delete_at <= $2";
+const SET_UNPROVED: &str = "UPDATE users SET unproved_since = $2 WHERE id = $1";
+// Never one that somebody has used, or that somebody else has vouched for by giving it something.
+const UNPROVED: &str = "SELECT id FROM users WHERE unproved_since <= $1 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_groups g WHERE g.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_permissions p WHERE p.user_id = users.id) ORDER BY unproved_since, id LIMIT $2";
+const HOLD_UNPROVED: &str = "UPDATE users SET unproved_since = unproved_since WHERE id = $1 AND unproved_since <= $2 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0";
 
 /// Every statement of this file.
-pub const STATEMENTS: &[&str] =
-    &[NAME_OF_CLAIM, WITH_EMAIL, PROVE, SET_EMAIL, SET_PENDING, RENAME, CLOSE, KEEP, CLOSED, HOLD_CLOSED];
+pub const STATEMENTS: &[&str] = &[
+    NAME_OF_CLAIM,
+    WITH_EMAIL,
+    PROVE,
+    SET_EMAIL,
+    SET_PENDING,
+    RENAME,
+    CLOSE,
+    KEEP,
+    CLOSED,
+    HOLD_CLOSED,
+    SET_UNPROVED,
+    UNPROVED,
+    HOLD_UNPROVED,
+];
 
 /// The account that has proved this address, and its name.
 pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(UserId, String)>> {
@@ -101,4 +118,20 @@ pub async fn closed(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<Vec<UserI
 /// Holds a closed account whose day has come, so that nobody opens it again before this transaction ends; false when somebody has.
 pub async fn hold_closed(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool> {
     Ok(tx.execute(HOLD_CLOSED, &[id.get().into(), now.micros().into()]).await? == 1)
+}
+
+/// Notes that an account was registered at `now` and goes unless its address is proved.
+pub async fn set_unproved(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    tx.execute(SET_UNPROVED, &[id.get().into(), now.micros().into()]).await.map(drop)
+}
+
+/// At most `limit` accounts that were registered by `until`, and whose address nobody has proved since.
+pub async fn unproved(tx: &mut Tx, until: Timestamp, limit: i64) -> Result<Vec<UserId>> {
+    let rows = tx.query(UNPROVED, &[until.micros().into(), limit.into()]).await?;
+    rows.iter().map(|row| row.int(0).map(UserId::new)).collect()
+}
+
+/// Holds such an account, so that nobody proves its address before this transaction ends; false when somebody has.
+pub async fn hold_unproved(tx: &mut Tx, id: UserId, until: Timestamp) -> Result<bool> {
+    Ok(tx.execute(HOLD_UNPROVED, &[id.get().into(), until.micros().into()]).await? == 1)
 }

@@ -90,7 +90,7 @@ const LIST_CREDENTIALS_AFTER: &str = "SELECT id, username, email, first_name, la
 const NAME_TAKEN: &str = "SELECT 1 FROM users WHERE username = $1 OR username_claim = $2 LIMIT 1";
 const INSERT: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
 const INSERT_WITH_ID: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
-const RECORD_LOGIN: &str = "UPDATE users SET last_login_at = $2, login_failures = $3 WHERE id = $1 AND disabled_at IS NULL AND password_hash = $4 AND login_failures IS NOT DISTINCT FROM $5";
+const RECORD_LOGIN: &str = "UPDATE users SET last_login_at = $2, login_failures = $3, unproved_since = NULL WHERE id = $1 AND disabled_at IS NULL AND password_hash = $4 AND login_failures IS NOT DISTINCT FROM $5";
 const UPGRADE_HASH: &str =
     "UPDATE users SET password_hash = $3, password_scheme = $4 WHERE id = $1 AND password_hash = $2";
 const SAVE_FAILURES: &str =

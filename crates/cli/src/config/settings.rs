@@ -198,6 +198,7 @@ fn accounts(reader: &mut Reader<'_>) -> AccountSettings {
         login_by_email: reader.switch("LOGIN_BY_EMAIL"),
         login_notices: reader.switch("LOGIN_NOTICES"),
         deletion_grace: reader.duration("ACCOUNT_DELETION_GRACE"),
+        unverified_lifetime: reader.retention("UNVERIFIED_ACCOUNT_LIFETIME"),
     }
 }
 

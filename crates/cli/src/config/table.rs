@@ -191,7 +191,16 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         "Other services and proxies",
         &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
     ),
-    ("Accounts", &["EMAIL_VERIFICATION", "LOGIN_BY_EMAIL", "LOGIN_NOTICES", "ACCOUNT_DELETION_GRACE"]),
+    (
+        "Accounts",
+        &[
+            "EMAIL_VERIFICATION",
+            "UNVERIFIED_ACCOUNT_LIFETIME",
+            "LOGIN_BY_EMAIL",
+            "LOGIN_NOTICES",
+            "ACCOUNT_DELETION_GRACE",
+        ],
+    ),
     (
         "Mail",
         &[
@@ -517,6 +526,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "optional",
         "Whether addresses are to be proved by a link: `off` only when a user asks for one, `optional` at registration, `required` \
          so that nobody logs in before; such a login gets the answer to a wrong password.",
+    ),
+    row(
+        "UNVERIFIED_ACCOUNT_LIFETIME",
+        Kind::Retention { least: DAY, most: days(365) },
+        "7d",
+        "With EMAIL_VERIFICATION=required: how long after its registration an account is deleted that nobody could log in to, because \
+         its address was not proved; `forever` deletes none. Accounts that were registered under another setting stay.",
     ),
     row(
         "LOGIN_BY_EMAIL",

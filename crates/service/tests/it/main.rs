@@ -35,3 +35,4 @@ mod stop;
 mod storm;
 mod throttle;
 mod tokens;
+mod unproved;
