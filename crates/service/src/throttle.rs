@@ -38,11 +38,14 @@ pub(crate) enum AddressLimit {
     Mail = 3,
     /// Uses of links in mails.
     Link = 4,
+    /// Failed exchanges of API keys: a service that is set up wrongly must not lock the people of its network out of logins, nor they it.
+    Token = 5,
 }
 
 impl AddressLimit {
     /// All of them. Each is stored by its number: never change one.
-    const ALL: [Self; 5] = [Self::Login, Self::Registration, Self::Stranger, Self::Mail, Self::Link];
+    const ALL: [Self; 6] =
+        [Self::Login, Self::Registration, Self::Stranger, Self::Mail, Self::Link, Self::Token];
 
     /// So many at once, and then one in each interval.
     const fn rate(self) -> Rate {
@@ -51,7 +54,7 @@ impl AddressLimit {
             Self::Registration => Rate::new(100, Duration::from_secs(30)),
             Self::Stranger => Rate::new(5, Duration::from_secs(60)),
             Self::Mail => Rate::new(20, Duration::from_secs(60)),
-            Self::Link => Rate::new(100, Duration::from_secs(6)),
+            Self::Link | Self::Token => Rate::new(100, Duration::from_secs(6)),
         }
     }
 }

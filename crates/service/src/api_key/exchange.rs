@@ -60,11 +60,11 @@ pub async fn exchange(
     text: &str,
     wanted: Option<&str>,
 ) -> Result<std::result::Result<Exchanged, Refusal>> {
-    throttle::admit(app, caller, AddressLimit::Login)?;
+    throttle::admit(app, caller, AddressLimit::Token)?;
     let done = retry::turns(|| attempt(app, caller, id, text, wanted)).await?;
     // A bad scope is no guess at a key.
     if !matches!(done, Err(Refusal::Client)) {
-        throttle::give_back(app, caller, AddressLimit::Login);
+        throttle::give_back(app, caller, AddressLimit::Token);
     }
     Ok(done)
 }

@@ -264,3 +264,26 @@ async fn an_account_that_is_disabled_or_gone_gets_no_token_in_any_way() {
         }
     }
 }
+
+// AD-07, LG-08: neither a service that presents a dead key again and again nor people who mistype use up what the other has.
+#[tokio::test]
+async fn keys_and_logins_are_limited_apart() {
+    let harness = Harness::with(Settings { throttle: true, ..settings() }).await;
+    let made = key(&harness, &machine(&harness).await, "").await;
+    harness.register("ann").await;
+    let (app, caller, id) = (&harness.app, harness.caller(), made.key.id.as_str());
+    let mut refused = 0;
+    while matches!(api_key::exchange(app, &caller, id, "wrong", None).await, Ok(Err(Refusal::Client))) {
+        refused += 1;
+    }
+    assert_eq!(refused, 100);
+    harness.login("ann").await;
+    let mut harness = harness;
+    harness.address = std::net::IpAddr::from([203, 0, 113, 7]);
+    for number in 0..101 {
+        assert!(harness.try_login(&format!("nobody{number}"), "wrong").await.is_err());
+    }
+    let throttled = harness.try_login("ann", PASSWORD).await.map(drop).unwrap_err();
+    assert!(matches!(throttled.kind, Kind::Throttled { .. }));
+    assert!(exchange(&harness, &made, None).await.is_ok());
+}
