@@ -26,7 +26,7 @@ use crate::{App, Caller, action, email, mail, retry, user};
 const STEP: i64 = 20;
 /// No more requests wait than about so many: beyond it nobody is noted, whoever asks.
 const MOST_WAITING: i64 = 10_000;
-/// An address that nobody has proved may stand in several accounts; so many of them get a link.
+/// An address that nobody has proved may stand in several accounts; so many of them get a link at a time.
 const MOST_ACCOUNTS: i64 = 5;
 
 /// Whose password is lost, as it was typed.
@@ -102,7 +102,7 @@ async fn try_to_answer(app: &App, request: &RecoveryRequest) -> Result<()> {
     if !recovery_request::take(&mut tx, &request.id).await? {
         return Ok(()); // another replica has
     }
-    for user in meant(&mut tx, request).await? {
+    for user in meant(&mut tx, request, now).await? {
         // Whoever sets a new password, or answers another request, at the same time is done before this looks (RC-06, RC-07).
         let current = store::imported_user::lock_credentials(&mut tx, user.id).await?;
         let Some(user) = current.map(|found| found.user) else { continue };
@@ -117,8 +117,9 @@ async fn try_to_answer(app: &App, request: &RecoveryRequest) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// The accounts that a request means: the one of the name; the one that has proved the address, or else those that it stands in.
-async fn meant(tx: &mut Tx, request: &RecoveryRequest) -> Result<Vec<User>> {
+/// The accounts that a request means: the one of the name; the one that has proved the address, or else those that it stands in, the
+/// ones that were used and the oldest first.
+async fn meant(tx: &mut Tx, request: &RecoveryRequest, now: Timestamp) -> Result<Vec<User>> {
     if let Some(name) = &request.username {
         let name = canonical_name(name);
         let found = store::user::find_credentials(tx, &name, &NameKey::of(&name)).await?;
@@ -127,7 +128,11 @@ async fn meant(tx: &mut Tx, request: &RecoveryRequest) -> Result<Vec<User>> {
     let key = EmailKey::of(request.email.as_deref().unwrap_or_default());
     let ids = match store::account::of_proved_email(tx, &key).await? {
         Some((id, _)) => vec![id],
-        None => store::account::with_email(tx, &key, MOST_ACCOUNTS).await?,
+        // Who asks again comes to the next ones: no number of accounts that somebody else has made with the address hides its owner's.
+        None => {
+            let since = now - Purpose::ResetPassword.pause();
+            store::account::with_email(tx, &key, since, MOST_ACCOUNTS).await?
+        }
     };
     let mut users = Vec::new();
     for id in ids {

@@ -1,13 +1,17 @@
 //! Accounts as their owners see and change them: names, proved addresses, and the day on which an account goes.
 
+use domain::action::Purpose;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, EmailKey, UserId};
 
-use crate::{Result, Tx, user};
+use crate::{Dialect, Result, Tx, user};
 
 const NAME_OF_CLAIM: &str = "SELECT id, username FROM users WHERE email_claim = $1";
-const WITH_EMAIL: &str =
-    "SELECT id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL ORDER BY id LIMIT $2";
+// Accounts that were used go first, then older ones, of the hundred oldest that have been sent no such link lately: however many have
+// the address, the work is bounded, and who asks again comes to the next.
+const WITH_EMAIL_SQLITE: &str = "SELECT id FROM (SELECT id, last_login_at FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
+// As its index is written, so that no more than those hundred are read.
+const WITH_EMAIL_POSTGRES: &str = "SELECT id FROM (SELECT id, last_login_at FROM users WHERE lower(email COLLATE \"C\") = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
 const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
 const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
 const SET_PENDING: &str = "UPDATE users SET pending_email = $2 WHERE id = $1";
@@ -23,10 +27,9 @@ const SET_UNPROVED: &str = "UPDATE users SET unproved_since = $2 WHERE id = $1";
 const UNPROVED: &str = "SELECT id FROM users WHERE unproved_since <= $1 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_groups g WHERE g.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_permissions p WHERE p.user_id = users.id) ORDER BY unproved_since, id LIMIT $2";
 const HOLD_UNPROVED: &str = "UPDATE users SET unproved_since = unproved_since WHERE id = $1 AND unproved_since <= $2 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0";
 
-/// Every statement of this file.
+/// Every statement of this file that both engines read.
 pub const STATEMENTS: &[&str] = &[
     NAME_OF_CLAIM,
-    WITH_EMAIL,
     PROVE,
     SET_EMAIL,
     SET_PENDING,
@@ -39,6 +42,10 @@ pub const STATEMENTS: &[&str] = &[
     UNPROVED,
     HOLD_UNPROVED,
 ];
+/// Those for SQLite.
+pub const SQLITE_STATEMENTS: &[&str] = &[WITH_EMAIL_SQLITE];
+/// Those for PostgreSQL.
+pub const POSTGRES_STATEMENTS: &[&str] = &[WITH_EMAIL_POSTGRES];
 
 /// The account that has proved this address, and its name.
 pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(UserId, String)>> {
@@ -46,9 +53,21 @@ pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(User
     row.map(|row| Ok((UserId::new(row.int(0)?), row.text(1)?.to_owned()))).transpose()
 }
 
-/// At most `limit` enabled accounts with this address, proved or not.
-pub async fn with_email(tx: &mut Tx, key: &EmailKey, limit: i64) -> Result<Vec<UserId>> {
-    let rows = tx.query(WITH_EMAIL, &[key.as_str().into(), limit.into()]).await?;
+/// At most `limit` enabled accounts with this address, proved or not, that were sent no link for a new password after `since`; those
+/// that somebody has logged in to first, then the oldest.
+pub async fn with_email(
+    tx: &mut Tx,
+    key: &EmailKey,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<UserId>> {
+    let statement = match tx.dialect() {
+        Dialect::Sqlite => WITH_EMAIL_SQLITE,
+        Dialect::Postgres => WITH_EMAIL_POSTGRES,
+    };
+    let params =
+        [key.as_str().into(), Purpose::ResetPassword.as_str().into(), since.micros().into(), limit.into()];
+    let rows = tx.query(statement, &params).await?;
     rows.iter().map(|row| row.int(0).map(UserId::new)).collect()
 }
 

@@ -192,3 +192,29 @@ async fn without_mail_it_is_said() {
     let refused = request(&harness.app, &harness.caller(), Whom::Username("ann".into())).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Conflict, "mail_off"));
 }
+
+// RC-11: accounts that somebody else made before with one's address.
+#[tokio::test]
+async fn accounts_made_with_anothers_address_do_not_hide_the_owners() {
+    let outbox = Outbox::default();
+    let harness = Harness::with(with_mail(&outbox)).await;
+    for number in 0..8 {
+        harness.register_with(&format!("squatter{number}"), "ann@example.com").await;
+    }
+    harness.register("ann").await;
+    harness.login("ann").await;
+    ask_by_email(&harness, "ann@example.com").await;
+    let names = || {
+        let sent = outbox.sent();
+        let resets = sent.iter().filter(|mail| mail.template == Template::ResetPassword);
+        resets.map(|mail| mail.text.text.clone()).collect::<Vec<_>>()
+    };
+    let first = names();
+    assert_eq!(first.len(), 5, "the work and the mails are bounded");
+    assert!(first.iter().any(|text| text.contains("\"ann\"")), "one that was used goes first: {first:?}");
+    // If others have used theirs, too, who asks again comes to the rest.
+    ask_by_email(&harness, "ann@example.com").await;
+    assert_eq!(names().len(), 9);
+    ask_by_email(&harness, "ann@example.com").await;
+    assert_eq!(names().len(), 9, "each has one");
+}
