@@ -12,15 +12,22 @@ use store::action_token::{self, ActionToken, NewToken};
 use crate::App;
 use crate::error::{Error, Result};
 use crate::mail::{self, Draft};
+use crate::throttle::AddressLimit;
+use crate::throttle::mailbox::{self, Letter, has_proved};
 
 /// Sends a link to an address, in the transaction of what it belongs to. Links of the same kind from before are good for nothing
-/// then (RC-06).
+/// then (RC-06). Answers whether it was sent: a mailbox that had many lately gets none, and those from before stay good.
 pub(crate) async fn send(
     app: &App,
     tx: &mut Tx,
     now: Timestamp,
     (purpose, user, to): (Purpose, &User, &EmailAddress),
-) -> Result<()> {
+) -> Result<bool> {
+    let template = template(purpose);
+    let letter = Letter { template, user_id: Some(user.id), is_proved: has_proved(user, to), to };
+    if !mailbox::admits(app, tx, now, AddressLimit::LinkTo, letter).await? {
+        return Ok(false);
+    }
     let seed = crypto::random::fill();
     let lifetime = purpose.lifetime(app.settings.accounts.deletion_grace);
     let new = NewToken {
@@ -32,21 +39,26 @@ pub(crate) async fn send(
         expires_at: now + lifetime,
     };
     action_token::insert(tx, &new).await?;
-    let (template, time) = match purpose {
-        Purpose::VerifyEmail => (Template::VerifyEmail, None),
-        Purpose::ChangeEmail => (Template::ChangeEmail, None),
-        Purpose::ResetPassword => (Template::ResetPassword, None),
-        Purpose::KeepAccount => (Template::DeletionScheduled, Some(now + lifetime)),
-    };
     let draft = Draft {
         to,
         values: vec![("address", to.as_str().to_owned())],
-        time,
+        time: (purpose == Purpose::KeepAccount).then(|| now + lifetime),
         link_seed: Some(seed),
         lifetime,
         ..Draft::notice(template, user)
     };
-    mail::enqueue(app, tx, now, draft).await
+    mail::enqueue(app, tx, now, draft).await?;
+    Ok(true)
+}
+
+/// The text that brings a link.
+const fn template(purpose: Purpose) -> Template {
+    match purpose {
+        Purpose::VerifyEmail => Template::VerifyEmail,
+        Purpose::ChangeEmail => Template::ChangeEmail,
+        Purpose::ResetPassword => Template::ResetPassword,
+        Purpose::KeepAccount => Template::DeletionScheduled,
+    }
 }
 
 /// Whether a link of this kind was sent a moment ago: then there is no other yet.

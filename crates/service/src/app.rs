@@ -109,6 +109,8 @@ pub struct Counters {
     pub mails_deferred: AtomicU64,
     /// Mails that were given up.
     pub mails_failed: AtomicU64,
+    /// Mails that were not written, because their mailbox had many lately.
+    pub mails_withheld: AtomicU64,
     /// Mails that wait to be sent, counted once a minute; this one grows and shrinks.
     pub mails_waiting: AtomicU64,
 }

@@ -45,8 +45,10 @@ pub async fn send(app: &App, caller: &Caller, who: Identity) -> Result<()> {
     {
         return Ok(());
     }
-    action::send(app, &mut tx, now, (Purpose::VerifyEmail, &user, &user.email)).await?;
-    Ok(tx.commit().await?)
+    if action::send(app, &mut tx, now, (Purpose::VerifyEmail, &user, &user.email)).await? {
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Asks for another address: a link goes there and a notice to the one in force, which stays until the link is used (RC-10).
@@ -83,7 +85,7 @@ async fn try_to_ask(app: &App, caller: &Caller, checked: &User, email: &EmailAdd
     action::send(app, &mut tx, now, (Purpose::ChangeEmail, &user, email)).await?;
     let values = vec![("address", email.as_str().to_owned())];
     let notice = Draft { values, ..Draft::notice(Template::EmailChangeRequested, &user) };
-    mail::enqueue(app, &mut tx, now, notice).await?;
+    mail::notify(app, &mut tx, now, notice).await?;
     let event = Event::new(EventKind::EmailChangeRequested).user(user.id);
     audit::record(&mut tx, &By::user(caller, user.id), &event)?;
     Ok(tx.commit().await?)
@@ -147,7 +149,7 @@ async fn replace(app: &App, tx: &mut Tx, user: &User, address: &str, now: Timest
     }
     action::forget_links(tx, user.id, &[Purpose::VerifyEmail, Purpose::ResetPassword]).await?;
     let values = vec![("address", address.to_owned())];
-    mail::enqueue(app, tx, now, Draft { values, ..Draft::notice(Template::EmailChanged, user) }).await
+    mail::notify(app, tx, now, Draft { values, ..Draft::notice(Template::EmailChanged, user) }).await
 }
 
 /// Notes that an account's address was proved; false when it is another account's.

@@ -242,5 +242,5 @@ async fn tell_of_new_device(app: &App, tx: &mut Tx, caller: &Caller, user: &User
     }
     let device = if device.is_empty() { "unknown".to_owned() } else { device };
     let values = vec![("device", device), ("network", Network::of(caller.address).to_string())];
-    mail::enqueue(app, tx, caller.now, Draft { values, ..Draft::notice(Template::NewLogin, user) }).await
+    mail::notify(app, tx, caller.now, Draft { values, ..Draft::notice(Template::NewLogin, user) }).await
 }

@@ -21,6 +21,8 @@ use store::mail::Mail as Row;
 use crate::App;
 use crate::error::{Error, Result};
 use crate::settings::MailSettings;
+use crate::throttle::AddressLimit;
+use crate::throttle::mailbox::{self, Letter, has_proved};
 
 /// Mails that one replica sends at a time.
 const AT_ONCE: usize = 16;
@@ -38,6 +40,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) user_id: Option<UserId>,
     pub(crate) username: &'a str,
     pub(crate) to: &'a EmailAddress,
+    /// Whether the account has proved that address.
+    pub(crate) is_proved: bool,
     /// What the text leaves open, beside the name of the account and the time.
     pub(crate) values: Vec<(&'static str, String)>,
     /// The time that the text names, if it is not now.
@@ -55,12 +59,25 @@ impl<'a> Draft<'a> {
             user_id: Some(user.id),
             username: user.username.as_str(),
             to: &user.email,
+            is_proved: has_proved(user, &user.email),
             values: Vec::new(),
             time: None,
             link_seed: None,
             lifetime: NOTICE_LIFETIME,
         }
     }
+}
+
+/// Tells somebody of something, in the transaction of that. Without a way to send mails, or an address, nobody is told; nor is an address
+/// that nobody has proved and that had many notices lately.
+pub(crate) async fn notify(app: &App, tx: &mut Tx, now: Timestamp, draft: Draft<'_>) -> Result<()> {
+    let Draft { template, user_id, is_proved, to, .. } = draft;
+    let is_sent = app.settings.mail.is_some() && !to.is_blank();
+    let letter = Letter { template, user_id, is_proved, to };
+    if is_sent && mailbox::admits(app, tx, now, AddressLimit::NoticeTo, letter).await? {
+        enqueue(app, tx, now, draft).await?;
+    }
+    Ok(())
 }
 
 /// Puts a mail into the outbox, in the transaction of what it tells of. Without a way to send mails, or an address, there is

@@ -181,6 +181,6 @@ async fn try_to_delete(app: &App, id: UserId) -> Result<()> {
     }
     let Some(user) = store::user::find(&mut tx, id).await? else { return Ok(()) };
     let notice = Draft { user_id: None, ..Draft::notice(Template::AccountDeleted, &user) };
-    mail::enqueue(app, &mut tx, now, notice).await?;
+    mail::notify(app, &mut tx, now, notice).await?;
     user::delete_in(app, tx, &By::system(now), id).await.map(drop)
 }

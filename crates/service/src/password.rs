@@ -57,7 +57,7 @@ async fn try_to_change(
     let epoch = user::set_password_in(&mut tx, id, new, now).await?.ok_or_else(Error::changed_meanwhile)?;
     action::forget_links(&mut tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     let session = login::open_session(app, &mut tx, caller, id, epoch).await?;
-    mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &current.user)).await?;
+    mail::notify(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &current.user)).await?;
     let event = Event::new(EventKind::PasswordChanged).user(id).session(session.id);
     audit::record(&mut tx, &By::user(caller, id), &event)?;
     user::commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;

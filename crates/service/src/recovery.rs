@@ -110,7 +110,9 @@ async fn try_to_answer(app: &App, request: &RecoveryRequest) -> Result<()> {
         if !is_reachable || action::is_recent(&mut tx, user.id, Purpose::ResetPassword, now).await? {
             continue;
         }
-        action::send(app, &mut tx, now, (Purpose::ResetPassword, &user, &user.email)).await?;
+        if !action::send(app, &mut tx, now, (Purpose::ResetPassword, &user, &user.email)).await? {
+            continue;
+        }
         let event = Event::new(EventKind::PasswordResetRequested).user(user.id);
         audit::record(&mut tx, &By::system(now), &event)?;
     }
@@ -177,7 +179,9 @@ async fn try_to_reset(app: &App, caller: &Caller, token: &str, new: NewPassword<
     let epoch = user::set_password_in(&mut tx, id, new, now).await?.ok_or_else(action::no_good_link)?;
     action::forget_links(&mut tx, id, &Purpose::ALL).await?;
     prove(&mut tx, caller, &user, now).await?;
-    mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
+    // The link has come to that address: it is its owner's, whatever stood in the row.
+    let notice = Draft { is_proved: true, ..Draft::notice(Template::PasswordChanged, &user) };
+    mail::notify(app, &mut tx, now, notice).await?;
     audit::record(&mut tx, &By::anonymous(caller), &Event::new(EventKind::PasswordReset).user(id))?;
     user::commit_change(app, tx, now, What::User { id, epoch, active: true }).await?;
     tracing::info!(event = "password_reset", user.id = %id, request.id = caller.request_id, "password set by a link");

@@ -32,7 +32,7 @@ pub(crate) async fn note(
     }
     let id = account.user.id;
     audit::record(tx, by, &Event::new(EventKind::PasswordStopped).user(id))?;
-    mail::enqueue(app, tx, caller.now, Draft::notice(Template::PasswordStopped, &account.user)).await?;
+    mail::notify(app, tx, caller.now, Draft::notice(Template::PasswordStopped, &account.user)).await?;
     tracing::warn!(event = "password_stopped", user.id = %id, "a password was tried too often and is not taken any more");
     Ok(())
 }

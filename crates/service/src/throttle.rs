@@ -4,6 +4,7 @@
 //! counted before a password is hashed and surviving a restart; names that nobody has are treated alike, so that a throttled
 //! answer tells nothing.
 
+pub(crate) mod mailbox;
 mod rates;
 pub(crate) mod sharing;
 pub(crate) mod storm;
@@ -24,7 +25,7 @@ use store::{Dialect, Tx, unknown_name};
 use crate::error::{Error, Result};
 use crate::{App, Caller, retry};
 
-/// What an address may do at a limited rate.
+/// What a network may do, and a mailbox is sent, at a limited rate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AddressLimit {
     /// Failed logins; a success gives its share back.
@@ -40,12 +41,24 @@ pub(crate) enum AddressLimit {
     Link = 4,
     /// Failed exchanges of API keys: a service that is set up wrongly must not lock the people of its network out of logins, nor they it.
     Token = 5,
+    /// Mails with links to one mailbox ([`mailbox`]).
+    LinkTo = 6,
+    /// Notices to one mailbox.
+    NoticeTo = 7,
 }
 
 impl AddressLimit {
     /// All of them. Each is stored by its number: never change one.
-    const ALL: [Self; 6] =
-        [Self::Login, Self::Registration, Self::Stranger, Self::Mail, Self::Link, Self::Token];
+    const ALL: [Self; 8] = [
+        Self::Login,
+        Self::Registration,
+        Self::Stranger,
+        Self::Mail,
+        Self::Link,
+        Self::Token,
+        Self::LinkTo,
+        Self::NoticeTo,
+    ];
 
     /// So many at once, and then one in each interval.
     const fn rate(self) -> Rate {
@@ -55,6 +68,7 @@ impl AddressLimit {
             Self::Stranger => Rate::new(5, Duration::from_secs(60)),
             Self::Mail => Rate::new(20, Duration::from_secs(60)),
             Self::Link | Self::Token => Rate::new(100, Duration::from_secs(6)),
+            Self::LinkTo | Self::NoticeTo => Rate::new(5, Duration::from_secs(12 * 60)),
         }
     }
 }

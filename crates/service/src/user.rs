@@ -244,7 +244,7 @@ async fn try_to_set_password(app: &App, id: UserId, new: NewPassword<'_>) -> Res
     action::forget_links(&mut tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     let user = store::user::find(&mut tx, id).await?.ok_or_else(|| no_such(id))?;
     let active = user.disabled_at.is_none();
-    mail::enqueue(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
+    mail::notify(app, &mut tx, now, Draft::notice(Template::PasswordChanged, &user)).await?;
     audit::record(&mut tx, &By::operator(now), &Event::new(EventKind::PasswordSetByOperator).user(id))?;
     commit_change(app, tx, now, What::User { id, epoch, active }).await?;
     tracing::info!(event = "password_set", user.id = %id, "password set by an operator");

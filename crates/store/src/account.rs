@@ -55,12 +55,7 @@ pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(User
 
 /// At most `limit` enabled accounts with this address, proved or not, that were sent no link for a new password after `since`; those
 /// that somebody has logged in to first, then the oldest.
-pub async fn with_email(
-    tx: &mut Tx,
-    key: &EmailKey,
-    since: Timestamp,
-    limit: i64,
-) -> Result<Vec<UserId>> {
+pub async fn with_email(tx: &mut Tx, key: &EmailKey, since: Timestamp, limit: i64) -> Result<Vec<UserId>> {
     let statement = match tx.dialect() {
         Dialect::Sqlite => WITH_EMAIL_SQLITE,
         Dialect::Postgres => WITH_EMAIL_POSTGRES,

@@ -84,6 +84,11 @@ impl AppCollector {
                 counted.mails_deferred.load(Relaxed),
             ),
             ("mails_failed", "Mails that were given up", counted.mails_failed.load(Relaxed)),
+            (
+                "mails_withheld",
+                "Mails that were not written because their mailbox had many lately",
+                counted.mails_withheld.load(Relaxed),
+            ),
             ("password_hashes", "Password computations done", hasher.computed),
             ("password_jobs_rejected", "Password jobs refused because the queue was full", hasher.rejected),
             ("password_jobs_expired", "Password jobs that waited too long", hasher.expired),

@@ -22,6 +22,7 @@ mod legacy;
 mod login;
 mod logout;
 mod mail;
+mod mailbox;
 mod me;
 mod pooler;
 mod recovery;
