@@ -444,7 +444,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "THROTTLE",
         Kind::Switch,
         "on",
-        "Whether repeated failures to log in and mass registration are slowed down (429).",
+        "Whether repeated failures to log in and mass registration are slowed down (429), and mails to an address that nobody has proved \
+         are limited.",
     ),
     row(
         "HARD_STOP",
