@@ -19,17 +19,17 @@ pub mod user;
 
 use domain::admin::{Right, covers, gets_in};
 use domain::group::Permissions;
-use domain::session::{Session, SessionId};
+use domain::session::SessionId;
 use domain::time::Timestamp;
 use domain::token::TokenFault;
-use domain::user::{User, UserId};
+use domain::user::UserId;
 use store::{Tx, meta};
 
 use crate::audit::By;
 use crate::error::{Error, Result};
 use crate::settings::TokenRoles;
 use crate::verify::Identity;
-use crate::{App, Caller};
+use crate::{App, Caller, reauth};
 
 /// Somebody who may administer, and how far.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Administrator {
         if !gets_in(&user) {
             return Err(Error::forbidden());
         }
-        let is_fresh = is_fresh(app, &found.session, &user, now);
+        let is_fresh = reauth::is_fresh(app, &found.session, &user, app.settings.admin.fresh_login, now);
         let granted = store::group::granted(tx, user.id).await?;
         let permissions = Permissions::of(&user, granted);
         Ok(Self { who, is_superuser: user.is_superuser, permissions, is_fresh })
@@ -104,13 +104,6 @@ impl Administrator {
     fn require_covers(&self, other: &Permissions) -> Result<()> {
         if covers(&self.permissions, other) { Ok(()) } else { Err(Error::beyond()) }
     }
-}
-
-/// Whether a session was opened by a login not long ago (SE-05). In the time of the replaced service's tokens, one of which also
-/// opens a session, only the account's latest login counts: nothing else tells the two apart.
-fn is_fresh(app: &App, session: &Session, user: &User, now: Timestamp) -> bool {
-    let is_login = session.created_at >= app.legacy_until || user.last_login_at == Some(session.created_at);
-    is_login && now.since(session.created_at) < app.settings.admin.fresh_login
 }
 
 /// A change that an administrator makes: a transaction in which nobody else changes who may what.

@@ -1,5 +1,7 @@
 //! An account in the hands of its owner: seen, renamed, taken along, closed.
 
+use std::time::Duration;
+
 use ::mail::Template;
 use domain::action::Purpose;
 use domain::audit::{Event, EventKind};
@@ -19,6 +21,8 @@ use crate::{App, Caller, action, mail, reauth, retry, user};
 
 /// Rows of each sort in an export at most: the latest.
 const MOST: u32 = 1_000;
+/// An export takes a login that is not longer ago: it is everything at once, and a token that was stolen later does not get it.
+const FRESH: Duration = Duration::from_secs(10 * 60);
 /// Accounts that are deleted in one round.
 const STEP: i64 = 100;
 
@@ -66,11 +70,16 @@ pub struct Export {
 /// All that is kept on a user; of sessions, mails and events the latest thousand.
 ///
 /// # Errors
-/// As [`show`].
+/// As [`show`]; [`crate::Kind::Forbidden`] when the login is more than ten minutes ago.
 pub async fn export(app: &App, caller: &Caller, who: Identity) -> Result<Export> {
     let mut tx = app.db.read().await?;
     let user = store::user::find(&mut tx, who.user_id).await?;
     let user = user.ok_or_else(|| Error::not_found("There is no such account."))?;
+    // A token of the replaced service says nothing of a login here.
+    let session = store::session::find(&mut tx, who.session.ok_or_else(Error::login_not_fresh)?).await?;
+    if !session.is_some_and(|found| reauth::is_fresh(app, &found.session, &user, FRESH, caller.now)) {
+        return Err(Error::login_not_fresh());
+    }
     let sessions =
         store::session::list_live(&mut tx, user.id, user.epoch, None, i64::from(MOST), caller.now).await?;
     let mails = store::mail::of_user(&mut tx, user.id, i64::from(MOST)).await?;

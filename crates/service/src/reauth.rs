@@ -1,7 +1,11 @@
-//! The account's password again, before what must not be done with a stolen token alone (SE-05, PW-10).
+//! The account's password again, or a login of late, before what must not be done with a stolen token alone (SE-05, PW-10).
+
+use std::time::Duration;
 
 use domain::audit::{Event, EventKind};
-use domain::user::UserId;
+use domain::session::Session;
+use domain::time::Timestamp;
+use domain::user::{User, UserId};
 use store::user::Credentials;
 
 use crate::audit::{self, By};
@@ -41,4 +45,17 @@ pub(crate) async fn check(app: &App, caller: &Caller, id: UserId, raw: &str) -> 
     }
     throttle::succeeded(app, caller, name, &key).await?;
     Ok(account)
+}
+
+/// Whether a session was opened by a login within this time (SE-05). In the time of the replaced service's tokens, one of which also
+/// opens a session, only the account's latest login counts: nothing else tells the two apart.
+pub(crate) fn is_fresh(
+    app: &App,
+    session: &Session,
+    user: &User,
+    within: Duration,
+    now: Timestamp,
+) -> bool {
+    let is_login = session.created_at >= app.legacy_until || user.last_login_at == Some(session.created_at);
+    is_login && now.since(session.created_at) < within
 }

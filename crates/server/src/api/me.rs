@@ -173,7 +173,7 @@ struct ExportedEvent {
     user_agent: Option<String>,
 }
 
-/// All that is kept on the user.
+/// All that is kept on the user. It takes a token whose session began with a login within the last ten minutes.
 #[utoipa::path(
     get,
     path = "/me/export/",
@@ -182,7 +182,7 @@ struct ExportedEvent {
     responses(
         (status = 200, description = "It is.", body = Export),
         (status = 401, description = "There is no good access token.", body = super::Detail),
-        (status = 403, description = "The token is of an API key.", body = super::Detail),
+        (status = 403, description = "The login is too long ago (`login_not_fresh`): log in again; or the token is of an API key.", body = super::Detail),
         (status = 404, description = "The account is gone.", body = super::Detail),
         (status = 503, description = "The service cannot do it now; see Retry-After.", body = super::Detail),
     ),

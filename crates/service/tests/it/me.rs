@@ -177,3 +177,26 @@ async fn a_proved_address_stands_for_a_name_where_that_is_wanted() {
     harness.register_with("bob@example.org", "bob@example.org").await;
     assert!(harness.try_login("bob@example.org", PASSWORD).await.is_ok(), "by its name");
 }
+
+#[tokio::test]
+async fn an_export_takes_a_login_of_late() {
+    // SE-05
+    let (harness, _outbox) = given().await;
+    let pair = harness.login("ann").await;
+    harness.pass(Duration::from_secs(10 * 60) - Duration::from_micros(1)).await;
+    let who = harness.identity(&pair.access).await;
+    assert!(export(&harness.app, &harness.caller(), who).await.is_ok());
+    harness.pass(Duration::from_micros(1)).await;
+    let refreshed = harness.refresh(&pair.refresh).await.unwrap();
+    for access in [&pair.access, &refreshed.access] {
+        let who = harness.identity(access).await;
+        let refused = export(&harness.app, &harness.caller(), who).await.map(drop).unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Forbidden, "login_not_fresh"), "a refresh is no login");
+    }
+    let start = harness.clock.now().seconds();
+    let old = crate::harness::legacy_token("access", 1, "00000000000000000000000000000001", start, 300);
+    let refused = export(&harness.app, &harness.caller(), harness.identity(&old).await).await.map(drop);
+    assert_eq!(refused.unwrap_err().code, "login_not_fresh", "nor is a token of the replaced service");
+    let who = harness.who("ann", PASSWORD).await;
+    assert!(export(&harness.app, &harness.caller(), who).await.is_ok());
+}
