@@ -164,6 +164,8 @@ pub async fn start_reset(app: &App, caller: &Caller, admin: &Administrator, id: 
 
 async fn try_to_start_reset(app: &App, caller: &Caller, admin: &Administrator, id: UserId) -> Result<()> {
     let mut change = Change::begin(app, caller, admin, Right::ChangeUser).await?;
+    // Whoever sets a new password or disables the account at the same time is done before this looks (RC-06).
+    store::imported_user::lock_credentials(&mut change.tx, id).await?;
     let target = change.account(id).await?;
     action::require_mail(app)?;
     if !target.is_active() || target.email.is_blank() {

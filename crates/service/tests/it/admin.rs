@@ -10,7 +10,7 @@ use service::settings::{Settings, TokenRoles, TokenSettings};
 use service::verify::{Identity, bearer};
 use service::{Error, Kind};
 
-use crate::harness::{DAY, Harness, MINUTE, PASSWORD, START, legacy_token, settings};
+use crate::harness::{DAY, Harness, MINUTE, PASSWORD, START, legacy_token, settings, with_mail};
 
 async fn superuser(harness: &Harness, name: &str) -> User {
     let new = service::user::NewUser {
@@ -298,4 +298,31 @@ async fn a_superuser_does_not_close_the_own_account() {
     let closed = service::me::close(&harness.app, &harness.caller(), who, PASSWORD).await;
     assert!(matches!(closed, Err(Error { kind: Kind::Conflict, .. })));
     assert!(harness.try_login("root", PASSWORD).await.is_ok(), "{} is closed", root.id);
+}
+
+// RC-06: whichever is first, no link that sets a password outlives a disabling or a new password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reset_that_meets_another_change_leaves_no_link_behind() {
+    let outbox = mail::transport::Outbox::default();
+    let harness = Harness::with(with_mail(&outbox)).await;
+    superuser(&harness, "root").await;
+    let root = admin(&harness, "root").await;
+    let caller = harness.caller();
+    for round in 0..10 {
+        let target = harness.register(&format!("user{round}")).await.id;
+        let reset = async {
+            let (app, caller, root) = (harness.app.clone(), caller.clone(), root.clone());
+            tokio::spawn(async move { user::start_reset(&app, &caller, &root, target).await }).await.unwrap()
+        };
+        let disable = async {
+            let app = harness.app.clone();
+            tokio::spawn(async move { service::user::disable(&app, target).await }).await.unwrap()
+        };
+        let (reset, disabled) = tokio::join!(reset, disable);
+        assert!(disabled.unwrap(), "round {round}");
+        assert!(matches!(&reset, Ok(()) | Err(Error { kind: Kind::Conflict, .. })), "{reset:?}");
+        let mut tx = harness.app.db.read().await.unwrap();
+        let links = tx.query("SELECT user_id FROM action_tokens WHERE purpose = 'reset_password'", &[]).await;
+        assert!(links.unwrap().is_empty(), "round {round}: {reset:?}");
+    }
 }
