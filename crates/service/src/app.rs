@@ -113,6 +113,8 @@ pub struct Counters {
     pub mails_withheld: AtomicU64,
     /// Mails that wait to be sent, counted once a minute; this one grows and shrinks.
     pub mails_waiting: AtomicU64,
+    /// Rows of the audit trail that wait for their places, counted once a minute; this one grows and shrinks.
+    pub audit_waiting: AtomicU64,
 }
 
 impl Deref for App {

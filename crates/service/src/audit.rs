@@ -18,6 +18,8 @@ pub mod verify;
 
 pub use search::{EventRow, Filter, Place, export, search};
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use domain::audit::{Actor, Event, Fields, SALT_LENGTH};
 use domain::time::Timestamp;
 use domain::user::UserId;
@@ -120,7 +122,9 @@ pub(crate) async fn tidy(app: &App, now: Timestamp) -> Result<()> {
 /// Rows that wait for longer than they should are not proved yet, and not erased with their users.
 async fn tell_of_waiting(app: &App, now: Timestamp) -> Result<()> {
     let mut tx = app.db.read().await?;
-    let Some(pending) = store::audit::pending(&mut tx).await? else { return Ok(()) };
+    let pending = store::audit::pending(&mut tx).await?;
+    app.counters.audit_waiting.store(pending.as_ref().map_or(0, |pending| pending.rows), Relaxed);
+    let Some(pending) = pending else { return Ok(()) };
     let seconds = now.since(pending.since).as_secs();
     if seconds > verify::PATIENCE.as_secs() {
         tracing::error!(

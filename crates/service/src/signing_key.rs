@@ -253,7 +253,10 @@ async fn replace(tx: &mut Tx, settings: &KeySettings, spare: Made, now: Timestam
         return Ok(());
     }
     match keys.iter().find(|row| is(row, State::Next)) {
-        Some(next) => signing_key::activate(tx, next, now).await?,
+        Some(next) => {
+            signing_key::activate(tx, next, now).await?;
+            audit::record(tx, &By::system(now), &about(EventKind::KeyActivated, next))?;
+        }
         None => {
             let row = spare.row(settings, now, now)?;
             signing_key::insert(tx, &row).await?;

@@ -65,6 +65,10 @@ pub enum EventKind {
     KeyMade,
     /// An operator has published the next signing keys.
     KeyRotated,
+    /// A signing key that was published signs at once, for the one before it was dropped.
+    KeyActivated,
+    /// A signing key was sealed anew, under another key-encryption key.
+    KeyResealed,
     /// A signing key was dropped.
     KeyDropped,
     /// An account was made staff or superuser.
@@ -95,6 +99,8 @@ pub enum EventKind {
     ApiKeyRefused,
     /// A batch of another system's users was taken in.
     ImportApplied,
+    /// An account that was here got another password, other roles, or was disabled or enabled, because it did there.
+    ImportChangedAccess,
     /// A backup was put in the place of the database.
     DatabaseRestored,
 }
@@ -130,6 +136,8 @@ impl EventKind {
         Self::DeletionCancelled,
         Self::KeyMade,
         Self::KeyRotated,
+        Self::KeyActivated,
+        Self::KeyResealed,
         Self::KeyDropped,
         Self::RoleGranted,
         Self::RoleTaken,
@@ -145,6 +153,7 @@ impl EventKind {
         Self::ApiKeyUsed,
         Self::ApiKeyRefused,
         Self::ImportApplied,
+        Self::ImportChangedAccess,
         Self::DatabaseRestored,
     ];
 
@@ -180,6 +189,8 @@ impl EventKind {
             Self::DeletionCancelled => "deletion.cancelled",
             Self::KeyMade => "key.made",
             Self::KeyRotated => "key.rotated",
+            Self::KeyActivated => "key.activated",
+            Self::KeyResealed => "key.resealed",
             Self::KeyDropped => "key.dropped",
             Self::RoleGranted => "role.granted",
             Self::RoleTaken => "role.taken",
@@ -195,6 +206,7 @@ impl EventKind {
             Self::ApiKeyUsed => "api_key.used",
             Self::ApiKeyRefused => "api_key.refused",
             Self::ImportApplied => "import.applied",
+            Self::ImportChangedAccess => "import.access_changed",
             Self::DatabaseRestored => "database.restored",
         }
     }

@@ -135,6 +135,11 @@ impl AppCollector {
                 "Mails that wait to be sent, counted once a minute up to 10000",
                 self.0.counters.mails_waiting.load(Relaxed) as f64,
             ),
+            (
+                "audit_waiting",
+                "Rows of the audit trail that have no place in the chain yet, counted once a minute",
+                self.0.counters.audit_waiting.load(Relaxed) as f64,
+            ),
             ("feed_age_seconds", "Age of what is known of ended sessions", age.as_secs_f64()),
         ]
     }

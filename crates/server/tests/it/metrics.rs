@@ -38,6 +38,8 @@ async fn metrics_count_requests_by_route_and_status() {
         "bookstore_auth_password_jobs_running 0",
         "bookstore_auth_login_storms_total 0",
         "bookstore_auth_login_storm 0",
+        "bookstore_auth_audit_waiting 0",
+        "bookstore_auth_mails_withheld_total 0",
     ] {
         assert!(text.lines().any(|shown| shown.starts_with(line)), "{line}\n{text}");
     }

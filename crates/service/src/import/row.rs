@@ -1,5 +1,6 @@
 //! A row that meets something that is here already: which of the two wins.
 
+use domain::audit::{Event, EventKind};
 use domain::time::Timestamp;
 use domain::user::UserId;
 use store::Tx;
@@ -8,6 +9,7 @@ use store::imported_user::{self, Memory};
 use store::user::{Credentials, NewUser};
 
 use super::{ImportedUser, RowOutcome, add_memberships, new_user};
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 
 pub(super) async fn apply(
@@ -111,7 +113,8 @@ async fn update(
     };
     store::group::clear_user(tx, id).await?;
     add_memberships(tx, id, row).await?;
-    let updated = imported_user::update_user(tx, id, &new, ends_sessions(current, &new), now).await;
+    let ends_sessions = ends_sessions(current, &new);
+    let updated = imported_user::update_user(tx, id, &new, ends_sessions, now).await;
     let epoch = match updated {
         Err(store::Error::Conflict) => return Err(store::Error::Contention.into()),
         other => other?,
@@ -120,8 +123,26 @@ async fn update(
         let what = What::User { id, epoch, active: row.is_active };
         changes.push(change::append(tx, now, what).await?);
     }
+    if ends_sessions {
+        audit::record(tx, &By::operator(now), &access_changed(source, current, &new))?;
+    }
     remember(tx, source, row, id, &new).await?;
     Ok(RowOutcome::Updated { same_key_as })
+}
+
+/// What an import has changed of who gets in and how far (LA-01): only what is another now.
+fn access_changed(source: &str, current: &Credentials, new: &NewUser<'_>) -> Event {
+    let (was, is_active) = (&current.user, new.disabled_at.is_none());
+    let event = Event::new(EventKind::ImportChangedAccess).user(was.id).detail("source", source);
+    [
+        ("password", current.password_hash != new.password.hash, true),
+        ("active", was.is_active() != is_active, is_active),
+        ("staff", was.is_staff != new.is_staff, new.is_staff),
+        ("superuser", was.is_superuser != new.is_superuser, new.is_superuser),
+    ]
+    .into_iter()
+    .filter(|(_, has_changed, _)| *has_changed)
+    .fold(event, |event, (name, _, now)| event.detail(name, now))
 }
 
 /// Sessions outlive a new address or group; they end with what they were opened by, and with what they stand for.

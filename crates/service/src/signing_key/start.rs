@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use crypto::jws::KeyRing;
+use domain::audit::EventKind;
 use domain::signing_key::Purpose;
 use domain::time::Timestamp;
 use store::signing_key::{self, StoredKey};
 use store::{Db, meta};
 
 use super::make::make_missing;
-use super::{Snapshot, change};
+use super::{Snapshot, about, change};
+use crate::audit::{self, By};
 use crate::error::{Error, Result};
 use crate::keyring::{Keys, Longest, Ring, resealed};
 use crate::settings::{KeySettings, Settings, SharedUntil};
@@ -40,7 +42,7 @@ pub(crate) async fn prepare(
         let ring = Ring::empty(Longest::default());
         return Ok(Keys::new(shared, true, Timestamp::from_micros(i64::MAX), opening, ring));
     }
-    reseal(db, keys).await?;
+    reseal(db, keys, now).await?;
     let ring = open_all(db, keys).await?;
     if !is_public {
         return Ok(Keys::new(shared, true, Timestamp::from_micros(i64::MAX), opening, ring));
@@ -92,7 +94,7 @@ async fn shared_until(db: &Db, until: SharedUntil, longest: Longest, now: Timest
 }
 
 /// Seals anew what was sealed under an earlier key-encryption key (KY-03).
-async fn reseal(db: &Db, settings: &KeySettings) -> Result<()> {
+async fn reseal(db: &Db, settings: &KeySettings, now: Timestamp) -> Result<()> {
     let opening = settings.opening();
     if opening.len() < 2
         || !Snapshot::read(db).await?.keys.iter().any(|row| resealed(&opening, row).is_some())
@@ -104,6 +106,7 @@ async fn reseal(db: &Db, settings: &KeySettings) -> Result<()> {
     for row in signing_key::list(&mut tx).await? {
         if let Some(sealed) = resealed(&opening, &row) {
             signing_key::reseal(&mut tx, &row.id, &sealed).await?;
+            audit::record(&mut tx, &By::system(now), &about(EventKind::KeyResealed, &row))?;
             tracing::info!(
                 event = "signing_key_resealed",
                 key.id = row.id,

@@ -230,3 +230,16 @@ async fn text_of_clients_stays_text() {
     assert!(agent.len() <= 200 && !agent.contains(char::is_control), "{agent}");
     worker::tidy_once(&harness.app, harness.clock.now()).await.unwrap();
 }
+
+#[tokio::test]
+async fn rows_without_a_place_are_counted() {
+    let harness = Harness::new().await;
+    harness.register("ann").await;
+    let waiting = async || {
+        worker::tidy_once(&harness.app, harness.clock.now()).await.unwrap();
+        harness.app.counters.audit_waiting.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    assert_eq!(waiting().await, 1);
+    chain(&harness.app).await.unwrap();
+    assert_eq!(waiting().await, 0);
+}

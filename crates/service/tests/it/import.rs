@@ -295,3 +295,31 @@ async fn a_row_without_an_id_is_the_account_of_its_name() {
     assert_eq!(apply(&harness, &rows[..1]).await, [RowOutcome::Updated { same_key_as: None }]);
     assert_eq!(service::user::find(&harness.app, "ann").await.unwrap().id, ann);
 }
+
+#[tokio::test]
+async fn who_gets_another_password_or_role_by_an_import_is_told_of_one_by_one() {
+    // LA-01
+    let harness = Harness::new().await;
+    let mut rows = [row(5, "ann"), row(6, "ben"), row(7, "carl"), row(8, "dora")];
+    apply(&harness, &rows).await;
+    rows.iter_mut().for_each(|row| row.fingerprint = [1; 32]);
+    rows[0].password_hash.push('x');
+    (rows[1].is_staff, rows[1].is_superuser) = (true, true);
+    rows[2].is_active = false;
+    rows[3].first_name = "Dora".into();
+    apply_batch(&harness.app, "django", &rows, true).await.unwrap();
+    apply(&harness, &rows).await;
+    apply(&harness, &rows).await;
+    let told: Vec<_> = crate::audit::rows(&harness)
+        .await
+        .into_iter()
+        .filter(|row| row.kind == "import.access_changed")
+        .map(|row| (row.actor, row.user.unwrap().get(), row.detail.unwrap()))
+        .collect();
+    let expected = [
+        (5, r#"{"password":true,"source":"django"}"#),
+        (6, r#"{"source":"django","staff":true,"superuser":true}"#),
+        (7, r#"{"active":false,"source":"django"}"#),
+    ];
+    assert_eq!(told, expected.map(|(id, detail)| ("operator".to_owned(), id, detail.to_owned())));
+}

@@ -161,6 +161,12 @@ async fn a_published_successor_takes_over_and_a_dropped_successor_changes_nothin
     let next = signing_key::rotate(&harness.app).await.unwrap().remove(0).id;
     signing_key::drop_keys(&harness.app, &[first]).await.unwrap();
     assert_eq!(key_id(&harness.login("ann").await.access), next, "services know it already");
+    let kinds = crate::audit::kinds(&harness).await;
+    let told: Vec<_> = kinds.iter().filter(|kind| kind.starts_with("key.")).map(String::as_str).collect();
+    // LA-01: each for two keys but the drops, which were of one.
+    let expected =
+        ["made", "made", "rotated", "rotated", "dropped", "rotated", "rotated", "dropped", "activated"];
+    assert_eq!(told, expected.map(|kind| format!("key.{kind}")));
 }
 
 #[tokio::test]
@@ -223,6 +229,8 @@ async fn keys_are_sealed_anew_under_a_new_key() {
     let harness = harness.restart(with(new(), vec![])).await;
     harness.verify(&pair.access).await.unwrap();
     harness.refresh(&pair.refresh).await.unwrap();
+    let resealed = crate::audit::kinds(&harness).await.into_iter().filter(|kind| kind == "key.resealed");
+    assert_eq!(resealed.count(), 2, "LA-01");
 }
 
 // KY-03: whoever writes to the database cannot make a key count for what it is not.
