@@ -49,13 +49,7 @@ pub(crate) async fn check(app: &App, caller: &Caller, id: UserId, raw: &str) -> 
 
 /// Whether a session was opened by a login within this time (SE-05). In the time of the replaced service's tokens, one of which also
 /// opens a session, only the account's latest login counts: nothing else tells the two apart.
-pub(crate) fn is_fresh(
-    app: &App,
-    session: &Session,
-    user: &User,
-    within: Duration,
-    now: Timestamp,
-) -> bool {
+pub(crate) fn is_fresh(app: &App, session: &Session, user: &User, within: Duration, now: Timestamp) -> bool {
     let is_login = session.created_at >= app.legacy_until || user.last_login_at == Some(session.created_at);
     is_login && now.since(session.created_at) < within
 }

@@ -4,16 +4,16 @@ use domain::action::Purpose;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, EmailKey, UserId};
 
-use crate::{Dialect, Result, Tx, user};
+use crate::{Dialect, Param, Result, Tx, user};
 
-const NAME_OF_CLAIM: &str = "SELECT id, username FROM users WHERE email_claim = $1";
+const NAME_OF_CLAIM: &str = "SELECT id, username FROM users WHERE email_claim IN ($1, $2, $3) LIMIT 1";
 // Accounts that were used go first, then older ones, of the hundred oldest that have been sent no such link lately: however many have
 // the address, the work is bounded, and who asks again comes to the next.
-const WITH_EMAIL_SQLITE: &str = "SELECT id FROM (SELECT id, last_login_at FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
+const WITH_EMAIL_SQLITE: &str = "SELECT id, last_login_at FROM (SELECT id, last_login_at FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
 // As its index is written, so that no more than those hundred are read.
-const WITH_EMAIL_POSTGRES: &str = "SELECT id FROM (SELECT id, last_login_at FROM users WHERE lower(email COLLATE \"C\") = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
-const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
-const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim = $3 AND o.id <> $1)";
+const WITH_EMAIL_POSTGRES: &str = "SELECT id, last_login_at FROM (SELECT id, last_login_at FROM users WHERE lower(email COLLATE \"C\") = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
+const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6) AND o.id <> $1)";
+const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6) AND o.id <> $1)";
 const SET_PENDING: &str = "UPDATE users SET pending_email = $2 WHERE id = $1";
 const RENAME: &str = "UPDATE users SET first_name = COALESCE($2, first_name), last_name = COALESCE($3, last_name) WHERE id = $1";
 const CLOSE: &str = "UPDATE users SET delete_at = $2, disabled_at = $3, epoch = epoch + 1, not_before = $4, pending_email = NULL WHERE id = $1 AND disabled_at IS NULL RETURNING epoch";
@@ -49,8 +49,16 @@ pub const POSTGRES_STATEMENTS: &[&str] = &[WITH_EMAIL_POSTGRES];
 
 /// The account that has proved this address, and its name.
 pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(UserId, String)>> {
-    let row = tx.query_opt(NAME_OF_CLAIM, &[key.as_str().into()]).await?;
+    let row = tx.query_opt(NAME_OF_CLAIM, &spellings(key).map(Param::from)).await?;
     row.map(|row| Ok((UserId::new(row.int(0)?), row.text(1)?.to_owned()))).transpose()
+}
+
+/// The spellings of an address for a statement that takes three: some twice where there are fewer.
+fn spellings(key: &EmailKey) -> [&str; 3] {
+    let mut all = key.spellings();
+    let first = all.next().unwrap_or_default();
+    let second = all.next().unwrap_or(first);
+    [first, second, all.next().unwrap_or(second)]
 }
 
 /// At most `limit` enabled accounts with this address, proved or not, that were sent no link for a new password after `since`; those
@@ -60,10 +68,18 @@ pub async fn with_email(tx: &mut Tx, key: &EmailKey, since: Timestamp, limit: i6
         Dialect::Sqlite => WITH_EMAIL_SQLITE,
         Dialect::Postgres => WITH_EMAIL_POSTGRES,
     };
-    let params =
-        [key.as_str().into(), Purpose::ResetPassword.as_str().into(), since.micros().into(), limit.into()];
-    let rows = tx.query(statement, &params).await?;
-    rows.iter().map(|row| row.int(0).map(UserId::new)).collect()
+    let mut found = Vec::new();
+    for spelling in key.spellings() {
+        let purpose = Purpose::ResetPassword.as_str();
+        let params = [spelling.into(), purpose.into(), since.micros().into(), limit.into()];
+        for row in tx.query(statement, &params).await? {
+            found.push((row.opt_int(1)?.is_none(), row.int(0)?));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    let wanted = usize::try_from(limit).unwrap_or(0);
+    Ok(found.into_iter().take(wanted).map(|(_, id)| UserId::new(id)).collect())
 }
 
 /// Notes that the account's address was proved; false when it is another by now, or is another account's.
@@ -90,7 +106,8 @@ async fn set(
     now: Timestamp,
 ) -> Result<bool> {
     let key = email.key();
-    let params = [id.get().into(), now.micros().into(), key.as_str().into(), email.as_str().into()];
+    let [claim, second, third] = spellings(&key).map(Param::from);
+    let params = [id.get().into(), now.micros().into(), claim, email.as_str().into(), second, third];
     Ok(tx.execute(statement, &params).await? == 1)
 }
 

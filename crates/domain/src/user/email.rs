@@ -55,21 +55,57 @@ impl EmailAddress {
     }
 }
 
-/// What makes an address the same as another: ASCII letters in lower case, everything else as it is. No more than that: where
-/// letters of other alphabets are folded, somebody else's address becomes one's own (CVE-2019-19844).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct EmailKey(String);
+/// What makes an address the same as another: ASCII letters in lower case, and the domain as it is in the DNS (UTS 46, not
+/// transitional, as those who send mail there do it): `user@BÜCHER.example` and `user@xn--bcher-kva.example` are one mailbox. No more than
+/// that: where letters of other alphabets are folded before the @, somebody else's address becomes one's own (CVE-2019-19844).
+#[derive(Clone, Debug)]
+pub struct EmailKey {
+    key: String,
+    others: Vec<String>,
+}
 
 impl EmailKey {
     /// The key of what somebody typed as an address, whether or not it could be one.
     pub fn of(raw: &str) -> Self {
-        Self(text::trim(raw).to_ascii_lowercase())
+        let text = text::trim(raw);
+        let typed = Self { key: text.to_ascii_lowercase(), others: Vec::new() };
+        let Some((local, domain)) = text.rsplit_once('@').filter(|(_, domain)| is_foreign(domain)) else {
+            return typed;
+        };
+        let Ok(ascii) = idna::domain_to_ascii(domain) else { return typed };
+        let local = local.to_ascii_lowercase();
+        let at = |domain: &str| format!("{local}@{domain}");
+        let key = at(&ascii);
+        let mut others = vec![at(&idna::domain_to_unicode(&ascii).0), at(&domain.to_lowercase())];
+        others.dedup();
+        others.retain(|other| *other != key);
+        Self { key, others }
     }
 
     /// The key as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.key
     }
+
+    /// The key, and at most two other spellings in which the address may be stored, in lower case: addresses are stored as they were
+    /// typed, and keys once were, too.
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.key).chain(&self.others).map(String::as_str)
+    }
+}
+
+impl PartialEq for EmailKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for EmailKey {}
+
+/// Whether a domain has another spelling: it has letters beyond ASCII, or stands for one that has. Not what is too long for any.
+fn is_foreign(domain: &str) -> bool {
+    let has_other = !domain.is_ascii() || domain.to_ascii_lowercase().contains("xn--");
+    has_other && domain.chars().count() <= MAX_LENGTH
 }
 
 impl EmailAddress {

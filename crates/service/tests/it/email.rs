@@ -252,3 +252,35 @@ async fn an_import_that_changes_an_address_takes_its_proof_away() {
         assert_eq!(now.email_verified_at.is_some(), proved, "{email}");
     }
 }
+
+#[tokio::test]
+async fn a_domain_in_other_letters_is_one_mailbox_in_every_spelling() {
+    // RC-09, RC-11
+    let (harness, outbox) = given().await;
+    harness.register_with("eva", "Eva@BÜCHER.example").await;
+    harness.post().await;
+    let token = link_token(&outbox, Template::VerifyEmail);
+    recover(&harness, &outbox, "eva@xn--bcher-kva.example").await;
+    assert!(harness.try_login("eva", NEW).await.is_ok(), "not yet proved, and found in another spelling");
+    assert!(prove(&harness, &token, Proof::Password(NEW)).await.is_err());
+    for (number, other) in ["eva@bücher.example", "eva@xn--bcher-kva.example"].iter().enumerate() {
+        let name = format!("other{number}");
+        harness.register_with(&name, other).await;
+        harness.post().await;
+        let token = link_token(&outbox, Template::VerifyEmail);
+        let refused = prove(&harness, &token, Proof::Password(PASSWORD)).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Conflict, "{other} is eva's");
+    }
+    // Proved before keys were those of the DNS: found, and as much its own.
+    let mut tx = harness.app.db.begin().await.unwrap();
+    tx.execute("UPDATE users SET email_claim = 'eva@bücher.example' WHERE username = 'eva'", &[])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let token = link_token(&outbox, Template::VerifyEmail);
+    assert_eq!(prove(&harness, &token, Proof::Password(PASSWORD)).await.unwrap_err().kind, Kind::Conflict);
+    harness.pass(MINUTE * 5).await;
+    let before = count(&outbox, Template::ResetPassword);
+    recover(&harness, &outbox, "eva@XN--bcher-KVA.example").await;
+    assert_eq!(count(&outbox, Template::ResetPassword), before + 1, "the one that has proved it alone");
+}

@@ -191,7 +191,11 @@ async fn an_export_takes_a_login_of_late() {
     for access in [&pair.access, &refreshed.access] {
         let who = harness.identity(access).await;
         let refused = export(&harness.app, &harness.caller(), who).await.map(drop).unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Forbidden, "login_not_fresh"), "a refresh is no login");
+        assert_eq!(
+            (refused.kind, refused.code),
+            (Kind::Forbidden, "login_not_fresh"),
+            "a refresh is no login"
+        );
     }
     let start = harness.clock.now().seconds();
     let old = crate::harness::legacy_token("access", 1, "00000000000000000000000000000001", start, 300);

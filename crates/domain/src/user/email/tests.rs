@@ -118,6 +118,31 @@ fn every_fault_is_reported_in_djangos_order() {
     );
 }
 
+#[test]
+fn a_domain_in_other_letters_is_the_one_that_it_is_in_the_dns() {
+    // RC-09, IN-04
+    let key = EmailKey::of("user@xn--bcher-kva.example");
+    assert_eq!(key.as_str(), "user@xn--bcher-kva.example");
+    for typed in [
+        " User@BÜCHER.example",
+        "user@bücher.example",
+        "user@bücher.EXAMPLE",
+        "user@bücher。example",
+        "user@XN--BCHER-KVA.example",
+    ] {
+        assert_eq!(EmailKey::of(typed), key, "{typed}");
+        assert!(EmailKey::of(typed).spellings().any(|one| one == "user@bücher.example"), "{typed}");
+    }
+    // Not transitional: where mail goes today, a sharp s is a letter of its own.
+    assert_eq!(EmailKey::of("a@straße.de").as_str(), "a@xn--strae-oqa.de");
+    // Another mailbox before the @, and what is no domain, stay what they are.
+    assert_ne!(EmailKey::of("mıke@example.com"), EmailKey::of("mike@example.com"));
+    for plain in ["User@Example.COM", "user@xn--ü", "no address", "a@[::1]", "ü"] {
+        assert_eq!(EmailKey::of(plain).as_str(), plain.to_ascii_lowercase());
+        assert_eq!(EmailKey::of(plain).spellings().count(), 1);
+    }
+}
+
 proptest! {
     // IN-04: no line break, no space outside quotes, one domain without an @; and nothing panics.
     #[test]
@@ -136,8 +161,18 @@ proptest! {
     }
 
     #[test]
+    fn a_key_is_the_key_of_each_of_its_spellings(domain in "[a-zA-ZäÜßé山Са.-]{1,12}") {
+        let key = EmailKey::of(&format!("a@{domain}"));
+        prop_assert!(key.spellings().count() <= 3);
+        for spelling in key.spellings() {
+            prop_assert_eq!(&EmailKey::of(spelling), &key);
+        }
+    }
+
+    #[test]
     fn whatever_comes_in_nothing_panics(raw in any::<String>(), domain in any::<String>()) {
         let _ = EmailAddress::parse(&raw);
         let _ = EmailAddress::parse(&format!("a@{domain}"));
+        let _ = EmailKey::of(&format!("a@{domain}"));
     }
 }
