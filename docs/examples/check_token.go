@@ -45,6 +45,7 @@ type Claims struct {
 	TokenType string `json:"token_type"`
 	UserID    *int64 `json:"user_id"`
 	Session   string `json:"sid"`
+	Client    string `json:"client_id"`
 	Status    *struct {
 		List *struct {
 			Index *uint64 `json:"idx"`
@@ -143,6 +144,10 @@ func (c *Checker) Check(ctx context.Context, token string) (*Claims, error) {
 	}
 	if claims.UserID == nil || claims.ID == "" || claims.Session == "" || claims.IssuedAt == nil {
 		return nil, errors.New("a claim is missing")
+	}
+	// It is of an API key, and good only for what stands in `scope`: a service that wants such tokens looks there.
+	if claims.Client != "" && claims.Client != "first-party" {
+		return nil, errors.New("given for an API key")
 	}
 	// Who has no name of its own is not among those that are named (RFC 7519 section 4.1.3).
 	if c.audience == "" && len(claims.Audience) > 0 {

@@ -59,6 +59,9 @@ class Checker:
             raise Refused("not an access token")
         if type(claims["user_id"]) is not int:
             raise Refused("no user id")
+        # It is of an API key, and good only for what stands in `scope`: a service that wants such tokens looks there.
+        if claims.get("client_id", "first-party") != "first-party":
+            raise Refused("given for an API key")
         if "status" in claims:
             self.check_status(claims["status"])
         return claims

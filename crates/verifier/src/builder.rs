@@ -68,6 +68,7 @@ pub struct Builder {
     profiles: Vec<Profile>,
     status_place: StatusPlace,
     status_required: bool,
+    accepts_api_keys: bool,
     limits: Limits,
     fetch: Option<Fetch>,
     clock: Clock,
@@ -84,6 +85,7 @@ impl Builder {
             profiles: vec![Profile::SimpleJwt],
             status_place: StatusPlace::BesideKeys,
             status_required: false,
+            accepts_api_keys: false,
             limits: Limits::default(),
             fetch: None,
             clock: system_clock(),
@@ -138,6 +140,14 @@ impl Builder {
     #[must_use]
     pub fn require_status(mut self, required: bool) -> Self {
         self.status_required = required;
+        self
+    }
+
+    /// Takes tokens that were given for an API key, too. They name the account of the key as its own login would, and are limited to
+    /// a scope: whoever takes them asks [`Claims::allows`](crate::Claims::allows) for every permission. Default: they are refused.
+    #[must_use]
+    pub fn accept_api_keys(mut self) -> Self {
+        self.accepts_api_keys = true;
         self
     }
 
@@ -197,6 +207,7 @@ impl Builder {
             leeway: self.leeway.as_secs(),
             profiles: self.profiles,
             status_required: self.status_required,
+            accepts_api_keys: self.accepts_api_keys,
         };
         Ok(Verifier::new(Inner {
             policy,

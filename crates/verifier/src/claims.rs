@@ -16,6 +16,9 @@ const MAX_TEXT: usize = 1024;
 /// The most audiences of one token.
 const MAX_AUDIENCES: usize = 64;
 
+/// `client_id` of tokens of a login.
+const FIRST_PARTY: &str = "first-party";
+
 /// A form of access token that the service issues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
@@ -102,6 +105,19 @@ impl Claims {
     /// `client_id` (RFC 9068 section 2.2).
     pub fn client_id(&self) -> Option<&str> {
         self.0.client_id.as_deref()
+    }
+
+    /// The API key that the token was given for: `client_id`, unless the token is of a login. It speaks for the account that the key
+    /// belongs to, and only as far as [`Self::allows`] says.
+    pub fn api_key(&self) -> Option<&str> {
+        self.client_id().filter(|client| *client != FIRST_PARTY)
+    }
+
+    /// Whether `scope` (RFC 8693 section 4.2) has this permission. A token of a login has none, unless the service puts them there
+    /// (TOKEN_ROLES=scope).
+    pub fn allows(&self, permission: &str) -> bool {
+        let scope = self.get("scope").and_then(Value::as_str).unwrap_or_default();
+        scope.split(' ').any(|held| held == permission)
     }
 
     /// Any claim, by its name.

@@ -44,6 +44,9 @@ pub enum Refusal {
     /// `aud` does not hold the configured audience.
     #[error("the token is for another audience")]
     Audience,
+    /// The token was given for an API key, and such tokens are not accepted.
+    #[error("the token was given for an API key")]
+    ApiKey,
     /// The token names no status list, and one is required.
     #[error("the token names no status list")]
     StatusMissing,

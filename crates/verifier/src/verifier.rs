@@ -30,6 +30,7 @@ pub(crate) struct Policy {
     pub(crate) leeway: u64,
     pub(crate) profiles: Vec<Profile>,
     pub(crate) status_required: bool,
+    pub(crate) accepts_api_keys: bool,
 }
 
 /// Checks access tokens. Make one and share it: it is cheap to clone, and clones share keys, lists and memory.
@@ -167,6 +168,9 @@ impl Policy {
         }
         if self.issuer.is_some() && self.issuer.as_deref() != claims.issuer() {
             return Err(Refusal::Issuer);
+        }
+        if claims.api_key().is_some() && !self.accepts_api_keys {
+            return Err(Refusal::ApiKey);
         }
         // Who has no name of its own is not among those that are named (RFC 7519 section 4.1.3).
         let addressed = match &self.audience {

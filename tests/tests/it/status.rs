@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::process::Process;
 use testkit::wait;
-use verifier::Verifier;
+use verifier::{Refusal, Verifier};
 
 use crate::{foreign, turn};
 
@@ -30,6 +30,17 @@ fn keys(service: &Process) -> String {
     format!("http://{}/.well-known/jwks.json", service.address())
 }
 
+/// A token that was given for an API key of the account `reader`.
+fn token_of_key(service: &Process) -> String {
+    let made = service.run_command(&["api-key", "create", "reader", "--name", "tests", "--json"], "");
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
+    let body = format!("grant_type=client_credentials&client_id={id}&client_secret={key}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let given = service.client().send("POST", "/token/", &form, body.as_bytes()).expect("an answer");
+    given.json()["access_token"].as_str().expect("a token").to_owned()
+}
+
 #[test]
 fn a_logout_reaches_a_service_that_asks_nobody() {
     let _turn = turn::beside_others();
@@ -41,6 +52,10 @@ fn a_logout_reaches_a_service_that_asks_nobody() {
     let check = |token: &str| runtime.block_on(verifier.check(token));
     assert_eq!(check(&ended.access).expect("a good token").user_id(), Some(1));
     assert!(check(&ended.refresh).is_err(), "TK-03: a refresh token is nothing to other services");
+    let of_key = token_of_key(&service);
+    assert_eq!(check(&of_key).map(drop), Err(Refusal::ApiKey), "AD-07");
+    let aware = Verifier::builder(keys(&service)).accept_api_keys().build().expect("a verifier");
+    assert!(runtime.block_on(aware.check(&of_key)).expect("a good token").api_key().is_some());
     let answer = service.client().post("/logout/", &json!({"access": ended.access}));
     assert_eq!(answer.status, 200);
     let took =
@@ -87,6 +102,8 @@ fn the_examples_of_the_documentation_follow_keys_and_lists() {
         assert!(passes(python(), token) && passes(node(), token));
     }
     assert!(!passes(python(), &ended.refresh) && !passes(node(), &ended.refresh), "TK-03");
+    let of_key = token_of_key(&service);
+    assert!(!passes(python(), &of_key) && !passes(node(), &of_key), "AD-07");
     assert_eq!(service.client().post("/logout/", &json!({"access": ended.access})).status, 200);
     wait::until("Python hears of it", Duration::from_secs(30), || !passes(python(), &ended.access));
     wait::until("Node hears of it", Duration::from_secs(30), || !passes(node(), &ended.access));

@@ -157,7 +157,7 @@ fn rfc9068() -> Value {
     let mut claims = claims_but("user_id", Value::Null);
     claims.as_object_mut().expect("an object").remove("token_type");
     for (name, value) in
-        [("iss", "https://auth.example"), ("aud", "orders"), ("sub", "42"), ("client_id", "shop")]
+        [("iss", "https://auth.example"), ("aud", "orders"), ("sub", "42"), ("client_id", "first-party")]
     {
         claims[name] = value.into();
     }
@@ -186,7 +186,7 @@ async fn only_access_tokens_of_the_accepted_profiles_are_taken() {
             let taken = verifier.check(&signer.token(typ, &rfc9068())).await.expect("RFC 9068's profile");
             assert_eq!(
                 (taken.profile(), taken.user_id(), taken.client_id()),
-                (Profile::Rfc9068, Some(42), Some("shop"))
+                (Profile::Rfc9068, Some(42), Some("first-party"))
             );
         }
         assert!(simple.check(&signer.token(typ, &rfc9068())).await.is_err());
@@ -224,6 +224,35 @@ async fn only_access_tokens_of_the_accepted_profiles_are_taken() {
     }
     let no_typ = signer.token_of(&json!({"alg": "EdDSA", "kid": "k"}).to_string(), &claims().to_string());
     assert_eq!(refused(simple.check(&no_typ).await), Refusal::Kind);
+}
+
+// AD-07: a token of a key names the account of the key, and is no login of it.
+#[tokio::test]
+async fn tokens_of_api_keys_are_taken_only_where_they_are_wanted() {
+    let signer = Signer::ed("k");
+    let service = Service::start(&[&signer]).await;
+    let unaware = service.verifier();
+    let aware = service.builder().accept_api_keys().build().expect("sound");
+    let mut of_key = claims_but("client_id", "0123456789abcdef".into());
+    of_key["scope"] = "shop.view_order shop.view_book".into();
+    let token = signer.access(&of_key);
+    for _ in 0..2 {
+        assert_eq!(refused(unaware.check(&token).await), Refusal::ApiKey, "also when it was seen");
+    }
+    let taken = aware.check(&token).await.expect("it is wanted");
+    assert_eq!((taken.api_key(), taken.user_id()), (Some("0123456789abcdef"), Some(42)));
+    assert!(taken.allows("shop.view_order") && taken.allows("shop.view_book"));
+    for other in ["shop.delete_order", "shop", "view_book", "shop.view_order shop.view_book", ""] {
+        assert!(!taken.allows(other), "{other}");
+    }
+    let login = aware.check(&signer.access(&claims())).await.expect("a login");
+    assert_eq!((login.api_key(), login.allows("shop.view_order")), (None, false));
+    let named = || service.builder().issuer("https://auth.example").audience("orders");
+    let only_9068 = named().profiles(&[Profile::Rfc9068]).build().expect("sound");
+    let mut of_key = rfc9068();
+    only_9068.check(&signer.token("at+jwt", &of_key)).await.expect("a login");
+    of_key["client_id"] = "0123456789abcdef".into();
+    assert_eq!(refused(only_9068.check(&signer.token("at+jwt", &of_key)).await), Refusal::ApiKey);
 }
 
 // TK-04
