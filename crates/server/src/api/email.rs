@@ -18,7 +18,7 @@ use crate::extract::value::Value;
     tag = "accounts",
     operation_id = "verifyEmail",
     responses(
-        (status = 202, description = "It is sent, unless the address is proved.", body = Object, example = json!({})),
+        (status = 202, description = "It is sent, unless the address is proved, or has had many mails lately.", body = Object, example = json!({})),
         (status = 400, description = "The account has no address, or the body is not empty.", body = super::FieldErrors),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The token is of an API key.", body = super::Detail),
