@@ -9,8 +9,10 @@ use crate::error::Result;
 use crate::settings::Verification;
 use crate::{App, retry, user};
 
-/// Accounts that are deleted in one round.
+/// Accounts that are looked up at a time.
 const STEP: i64 = 100;
+/// Steps in one round of the worker, so that the rest of its work does not wait long; the next round goes on.
+const STEPS: usize = 10;
 
 /// Deletes the accounts that were registered too long ago without a proof. The worker does so every minute. Nobody is told: the
 /// address may be anybody's, and who has not asked for the account is sent no mail about its end.
@@ -21,15 +23,16 @@ pub(crate) async fn delete_expired(app: &App, now: Timestamp) -> Result<()> {
         return Ok(()); // their owners can log in
     }
     let until = now - lifetime;
-    loop {
+    for _ in 0..STEPS {
         let due = store::account::unproved(&mut app.db.read().await?, until, STEP).await?;
         if due.is_empty() {
-            return Ok(());
+            break;
         }
         for id in due {
             retry::turns(|| try_to_delete(app, id, until)).await?;
         }
     }
+    Ok(())
 }
 
 async fn try_to_delete(app: &App, id: UserId, until: Timestamp) -> Result<()> {

@@ -64,6 +64,11 @@ async fn accounts_that_were_proved_or_that_others_have_made_stay() {
     let proof = Proof::Password(PASSWORD);
     let token = link_token(&outbox, Template::VerifyEmail);
     confirm(&harness.app, &harness.caller(), &token, proof).await.unwrap();
+    let mut tx = harness.app.db.begin().await.unwrap();
+    let held =
+        store::account::hold_unproved(&mut tx, UserId::new(1), harness.clock.now() + DAY).await.unwrap();
+    assert!(!held, "also when it was proved after it was found");
+    drop(tx);
     let made = service::user::NewUser {
         username: "operators".into(),
         email: "o@example.com".into(),

@@ -24,7 +24,8 @@ const NOT_IN_USE: &str =
     "the database is in use; stop every server and command that has it open, then restore again";
 
 const END_SESSIONS: &str = "UPDATE sessions SET revoked_at = ?1 WHERE revoked_at IS NULL";
-const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1";
+// What was proved since the backup was made is not known: no account goes for want of a proof.
+const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1, unproved_since = NULL";
 const DROP_KEYS: &str = "DELETE FROM signing_keys";
 const RECORD: &str = "INSERT INTO audit_pending (at, kind, result, actor, salt) \
     VALUES (?1, 'database.restored', 'done', 'operator', randomblob(16))";

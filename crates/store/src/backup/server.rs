@@ -8,7 +8,8 @@ use crate::postgres::of_driver;
 use crate::{Db, Error, Result};
 
 const END_SESSIONS: &str = "UPDATE sessions SET revoked_at = $1 WHERE revoked_at IS NULL";
-const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1";
+// What was proved since the backup was made is not known: no account goes for want of a proof.
+const OPEN_EPOCH: &str = "UPDATE users SET epoch = epoch + 1, unproved_since = NULL";
 const SET_NOT_BEFORE: &str = "INSERT INTO meta (key, value) VALUES ('tokens_not_before', $1) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value \
     WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";

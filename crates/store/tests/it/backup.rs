@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::signing_key::{Life, Purpose};
 use domain::time::Timestamp;
+use domain::user::UserId;
 use store::backup::{Restored, backup, restore};
 use store::migrate::{Mode, migrate};
 use store::signing_key::{self, StoredKey};
@@ -160,6 +161,9 @@ async fn a_restore_brings_the_users_back_and_ends_everything_from_before() {
     let db = place.open(BORN).await;
     let ada = add_user(&db, "ada").await;
     add_session(&db, ada, 1).await;
+    let mut tx = db.begin().await.unwrap();
+    store::account::set_unproved(&mut tx, UserId::new(ada), BORN).await.unwrap();
+    tx.commit().await.unwrap();
     run_backup(place.database(), place.copy()).await.unwrap();
     let mut later = 0;
     for id in 0..10 {
@@ -185,6 +189,11 @@ async fn a_restore_brings_the_users_back_and_ends_everything_from_before() {
     assert_eq!(number(&db, "SELECT COUNT(*) FROM sessions WHERE revoked_at IS NULL").await, 0);
     assert_eq!(number(&db, "SELECT revoked_at FROM sessions").await, NOW.micros());
     assert_eq!(number(&db, "SELECT epoch FROM users").await, 1);
+    assert_eq!(
+        number(&db, "SELECT COUNT(*) FROM users WHERE unproved_since IS NOT NULL").await,
+        0,
+        "RC-11: it may have been proved since"
+    );
     assert_eq!(text(&db, "SELECT value FROM meta WHERE key = 'tokens_not_before'").await, "1700000001");
     assert_eq!(add_user(&db, "next").await, later + 1);
     db.close().await;
