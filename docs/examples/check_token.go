@@ -12,6 +12,7 @@ import (
 	"compress/zlib"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,10 +43,10 @@ var listName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // Claims of an access token in SimpleJWT's profile.
 type Claims struct {
 	jwt.RegisteredClaims
-	TokenType string `json:"token_type"`
-	UserID    *int64 `json:"user_id"`
-	Session   string `json:"sid"`
-	Client    string `json:"client_id"`
+	TokenType string          `json:"token_type"`
+	UserID    *int64          `json:"user_id"`
+	Session   string          `json:"sid"`
+	Client    json.RawMessage `json:"client_id"`
 	Status    *struct {
 		List *struct {
 			Index *uint64 `json:"idx"`
@@ -146,7 +147,7 @@ func (c *Checker) Check(ctx context.Context, token string) (*Claims, error) {
 		return nil, errors.New("a claim is missing")
 	}
 	// It is of an API key, and good only for what stands in `scope`: a service that wants such tokens looks there.
-	if claims.Client != "" && claims.Client != "first-party" {
+	if claims.Client != nil && string(claims.Client) != `"first-party"` {
 		return nil, errors.New("given for an API key")
 	}
 	// Who has no name of its own is not among those that are named (RFC 7519 section 4.1.3).

@@ -39,7 +39,7 @@ export function createChecker(jwksUrl, { issuer, audience } = {}) {
     if (claims.token_type !== 'access') throw new Refused('not an access token')
     if (!Number.isSafeInteger(claims.user_id)) throw new Refused('no user id')
     // It is of an API key, and good only for what stands in `scope`: a service that wants such tokens looks there.
-    if ((claims.client_id ?? 'first-party') !== 'first-party') throw new Refused('given for an API key')
+    if (claims.client_id !== undefined && claims.client_id !== 'first-party') throw new Refused('given for an API key')
     // Who has no name of its own is not among those that are named (RFC 7519 section 4.1.3).
     if (audience === undefined && claims.aud !== undefined) throw new Refused('for somebody else')
     if (claims.status !== undefined) await checkStatus(claims.status)

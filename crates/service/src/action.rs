@@ -23,10 +23,24 @@ pub(crate) async fn send(
     now: Timestamp,
     (purpose, user, to): (Purpose, &User, &EmailAddress),
 ) -> Result<bool> {
-    let template = template(purpose);
-    let letter = Letter { template, user_id: Some(user.id), is_proved: has_proved(user, to), to };
-    if !mailbox::admits(app, tx, now, AddressLimit::LinkTo, letter).await? {
-        return Ok(false);
+    let letter =
+        Letter { template: template(purpose), user_id: user.id, is_proved: has_proved(user, to), to };
+    let is_sent = mailbox::admits(app, tx, now, AddressLimit::LinkTo, letter).await?;
+    if is_sent {
+        send_always(app, tx, now, (purpose, user, to)).await?;
+    }
+    Ok(is_sent)
+}
+
+/// The same, whatever the mailbox has had: for links that must come.
+pub(crate) async fn send_always(
+    app: &App,
+    tx: &mut Tx,
+    now: Timestamp,
+    (purpose, user, to): (Purpose, &User, &EmailAddress),
+) -> Result<()> {
+    if purpose == Purpose::ResetPassword {
+        store::account::set_reset_sent(tx, user.id, now).await?;
     }
     let seed = crypto::random::fill();
     let lifetime = purpose.lifetime(app.settings.accounts.deletion_grace);
@@ -45,10 +59,9 @@ pub(crate) async fn send(
         time: (purpose == Purpose::KeepAccount).then(|| now + lifetime),
         link_seed: Some(seed),
         lifetime,
-        ..Draft::notice(template, user)
+        ..Draft::notice(template(purpose), user)
     };
-    mail::enqueue(app, tx, now, draft).await?;
-    Ok(true)
+    mail::enqueue(app, tx, now, draft).await
 }
 
 /// The text that brings a link.

@@ -148,6 +148,7 @@ pub(crate) async fn change_in(
     let account = store::user::find(&mut tx, id).await?;
     let account = account.ok_or_else(|| Error::not_found(format!("There is no account with id {id}.")))?;
     let (done, kind) = if member {
+        store::account::vouch(&mut tx, id).await?;
         (store::group::add_user(&mut tx, id, group).await, EventKind::GroupMemberAdded)
     } else {
         (store::group::remove_user(&mut tx, id, group).await, EventKind::GroupMemberRemoved)

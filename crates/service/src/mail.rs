@@ -36,8 +36,9 @@ pub(crate) const NOTICE_LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 6
 /// A mail about an account, to be put into the outbox.
 pub(crate) struct Draft<'a> {
     pub(crate) template: Template,
-    /// The account; `None` where it does not outlive the mail.
-    pub(crate) user_id: Option<UserId>,
+    pub(crate) user_id: UserId,
+    /// Whether the account outlives the mail.
+    pub(crate) outlives: bool,
     pub(crate) username: &'a str,
     pub(crate) to: &'a EmailAddress,
     /// Whether the account has proved that address.
@@ -56,7 +57,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn notice(template: Template, user: &'a User) -> Self {
         Self {
             template,
-            user_id: Some(user.id),
+            user_id: user.id,
+            outlives: true,
             username: user.username.as_str(),
             to: &user.email,
             is_proved: has_proved(user, &user.email),
@@ -91,7 +93,7 @@ pub(crate) async fn enqueue(app: &App, tx: &mut Tx, now: Timestamp, draft: Draft
     values.insert("time", &time);
     let row = Row {
         id: crypto::random::fill(),
-        user_id: draft.user_id,
+        user_id: draft.outlives.then_some(draft.user_id),
         template: draft.template.name().to_owned(),
         language: settings.language.clone(),
         recipient: draft.to.as_str().to_owned(),
@@ -175,11 +177,12 @@ async fn send(app: &App, settings: &MailSettings, row: &Row) -> std::result::Res
         serde_json::from_str(&row.content).map_err(|error| SendError::Never(error.to_string()))?;
     values.insert("site".to_owned(), site(&settings.link_url).to_owned());
     values.insert("link".to_owned(), link(app, settings, template, row.link_seed.as_ref()));
+    let to = EmailAddress::from_stored(row.recipient.clone());
     let mail = Mail {
         id: row.id,
         template,
         language: &row.language,
-        to: &row.recipient,
+        to: &to.mailbox(),
         values,
         date: SystemTime::UNIX_EPOCH + row.created_at.since(Timestamp::from_micros(0)),
     };

@@ -126,7 +126,7 @@ async fn try_to_close(app: &App, caller: &Caller, checked: &Credentials) -> Resu
     let epoch = closed.ok_or_else(Error::changed_meanwhile)?;
     action::forget_links(&mut tx, id, &Purpose::ALL).await?;
     if !app.settings.accounts.deletion_grace.is_zero() {
-        action::send(app, &mut tx, now, (Purpose::KeepAccount, user, &user.email)).await?;
+        action::send_always(app, &mut tx, now, (Purpose::KeepAccount, user, &user.email)).await?;
     }
     let event = Event::new(EventKind::DeletionScheduled).user(id);
     audit::record(&mut tx, &By::user(caller, id), &event)?;
@@ -189,7 +189,7 @@ async fn try_to_delete(app: &App, id: UserId) -> Result<()> {
         return Ok(()); // it was opened again, or another replica was faster
     }
     let Some(user) = store::user::find(&mut tx, id).await? else { return Ok(()) };
-    let notice = Draft { user_id: None, ..Draft::notice(Template::AccountDeleted, &user) };
-    mail::notify(app, &mut tx, now, notice).await?;
+    let notice = Draft { outlives: false, ..Draft::notice(Template::AccountDeleted, &user) };
+    mail::enqueue(app, &mut tx, now, notice).await?; // whatever the mailbox has had
     user::delete_in(app, tx, &By::system(now), id).await.map(drop)
 }

@@ -119,8 +119,8 @@ async fn try_to_answer(app: &App, request: &RecoveryRequest) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// The accounts that a request means: the one of the name; the one that has proved the address, or else those that it stands in, the
-/// ones that were used and the oldest first.
+/// The accounts that a request means: the one of the name; the one that has proved the address, or else those that it stands in, in
+/// turn.
 async fn meant(tx: &mut Tx, request: &RecoveryRequest, now: Timestamp) -> Result<Vec<User>> {
     if let Some(name) = &request.username {
         let name = canonical_name(name);
@@ -130,7 +130,7 @@ async fn meant(tx: &mut Tx, request: &RecoveryRequest, now: Timestamp) -> Result
     let key = EmailKey::of(request.email.as_deref().unwrap_or_default());
     let ids = match store::account::of_proved_email(tx, &key).await? {
         Some((id, _)) => vec![id],
-        // Who asks again comes to the next ones: no number of accounts that somebody else has made with the address hides its owner's.
+        // Who asks again comes to the next ones, also of those that got no link: no number of accounts that somebody else has made with the address hides its owner's.
         None => {
             let since = now - Purpose::ResetPassword.pause();
             store::account::with_email(tx, &key, since, MOST_ACCOUNTS).await?

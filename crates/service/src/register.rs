@@ -131,10 +131,8 @@ async fn try_to_store(app: &App, by: &By<'_>, kind: EventKind, new: &NewUser<'_>
     };
     audit::record(&mut tx, by, &Event::new(kind).user(id))?;
     if kind == EventKind::UserRegistered {
+        store::account::set_unproved(&mut tx, id, new.created_at).await?;
         ask_for_proof(app, &mut tx, new.created_at, id).await?;
-        if app.settings.accounts.verification == Verification::Required {
-            store::account::set_unproved(&mut tx, id, new.created_at).await?;
-        }
     }
     tx.commit().await?;
     Ok(id)

@@ -1,5 +1,5 @@
-//! The end of accounts whose address nobody has proved, where nobody logs in without a proof: whoever registers with another's
-//! address, or takes a name and never comes back, does not hold it for ever (RC-11).
+//! The end of accounts that registered themselves and were neither proved nor used since, where nobody logs in without a proof: whoever
+//! registers with another's address, or takes a name and never comes back, does not hold it for ever (RC-11).
 
 use domain::time::Timestamp;
 use domain::user::UserId;
@@ -38,7 +38,7 @@ pub(crate) async fn delete_expired(app: &App, now: Timestamp) -> Result<()> {
 async fn try_to_delete(app: &App, id: UserId, until: Timestamp) -> Result<()> {
     let (mut tx, now) = user::begin(app).await?;
     if !store::account::hold_unproved(&mut tx, id, until).await? {
-        return Ok(()); // the address was proved meanwhile, or another replica was faster
+        return Ok(()); // somebody has proved the address or used the account meanwhile, or another replica was faster
     }
     if user::delete_in(app, tx, &By::system(now), id).await? {
         tracing::info!(event = "unproved_account_expired", user.id = %id, "an account was deleted: nobody has proved its address");

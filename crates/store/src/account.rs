@@ -1,19 +1,17 @@
 //! Accounts as their owners see and change them: names, proved addresses, and the day on which an account goes.
 
-use domain::action::Purpose;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, EmailKey, UserId};
 
-use crate::{Dialect, Param, Result, Tx, user};
+use crate::{Param, Result, Tx, user};
 
-const NAME_OF_CLAIM: &str = "SELECT id, username FROM users WHERE email_claim IN ($1, $2, $3) LIMIT 1";
-// Accounts that were used go first, then older ones, of the hundred oldest that have been sent no such link lately: however many have
-// the address, the work is bounded, and who asks again comes to the next.
-const WITH_EMAIL_SQLITE: &str = "SELECT id, last_login_at FROM (SELECT id, last_login_at FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
-// As its index is written, so that no more than those hundred are read.
-const WITH_EMAIL_POSTGRES: &str = "SELECT id, last_login_at FROM (SELECT id, last_login_at FROM users WHERE lower(email COLLATE \"C\") = $1 AND disabled_at IS NULL AND NOT EXISTS (SELECT 1 FROM action_tokens t WHERE t.user_id = users.id AND t.purpose = $2 AND t.created_at > $3) ORDER BY id LIMIT 100) AS oldest ORDER BY CASE WHEN last_login_at IS NULL THEN 1 ELSE 0 END, id LIMIT $4";
-const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6) AND o.id <> $1)";
-const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6) AND o.id <> $1)";
+const NAME_OF_CLAIM: &str =
+    "SELECT id, username FROM users WHERE email_claim IN ($1, $2, $3, $4, $5) LIMIT 1";
+// As their index is written: read are those that are answered and those that had a link lately, however many have the address.
+const WITH_EMAIL: &str = "SELECT CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND email_verified_at IS NULL AND COALESCE(reset_sent_at, 0) <= $2 ORDER BY CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id LIMIT $3";
+const SET_RESET_SENT: &str = "UPDATE users SET reset_sent_at = $2 WHERE id = $1";
+const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6, $7, $8) AND o.id <> $1)";
+const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6, $7, $8) AND o.id <> $1)";
 const SET_PENDING: &str = "UPDATE users SET pending_email = $2 WHERE id = $1";
 const RENAME: &str = "UPDATE users SET first_name = COALESCE($2, first_name), last_name = COALESCE($3, last_name) WHERE id = $1";
 const CLOSE: &str = "UPDATE users SET delete_at = $2, disabled_at = $3, epoch = epoch + 1, not_before = $4, pending_email = NULL WHERE id = $1 AND disabled_at IS NULL RETURNING epoch";
@@ -25,11 +23,15 @@ const HOLD_CLOSED: &str = "UPDATE users SET delete_at = delete_at WHERE id = $1 
 const SET_UNPROVED: &str = "UPDATE users SET unproved_since = $2 WHERE id = $1";
 // Never one that somebody has used, or that somebody else has vouched for by giving it something.
 const UNPROVED: &str = "SELECT id FROM users WHERE unproved_since <= $1 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_groups g WHERE g.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_permissions p WHERE p.user_id = users.id) ORDER BY unproved_since, id LIMIT $2";
-const HOLD_UNPROVED: &str = "UPDATE users SET unproved_since = unproved_since WHERE id = $1 AND unproved_since <= $2 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0";
+const HOLD_UNPROVED: &str = "UPDATE users SET unproved_since = unproved_since WHERE id = $1 AND unproved_since <= $2 AND email_verified_at IS NULL AND last_login_at IS NULL AND disabled_at IS NULL AND is_staff = 0 AND is_superuser = 0 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_groups g WHERE g.user_id = users.id) AND NOT EXISTS (SELECT 1 FROM user_permissions p WHERE p.user_id = users.id)";
+const IS_UNPROVED: &str = "SELECT 1 FROM users WHERE id = $1 AND unproved_since IS NOT NULL";
+const VOUCH: &str = "UPDATE users SET unproved_since = NULL WHERE id = $1 AND unproved_since IS NOT NULL";
 
-/// Every statement of this file that both engines read.
+/// Every statement of this file.
 pub const STATEMENTS: &[&str] = &[
     NAME_OF_CLAIM,
+    WITH_EMAIL,
+    SET_RESET_SENT,
     PROVE,
     SET_EMAIL,
     SET_PENDING,
@@ -41,11 +43,9 @@ pub const STATEMENTS: &[&str] = &[
     SET_UNPROVED,
     UNPROVED,
     HOLD_UNPROVED,
+    IS_UNPROVED,
+    VOUCH,
 ];
-/// Those for SQLite.
-pub const SQLITE_STATEMENTS: &[&str] = &[WITH_EMAIL_SQLITE];
-/// Those for PostgreSQL.
-pub const POSTGRES_STATEMENTS: &[&str] = &[WITH_EMAIL_POSTGRES];
 
 /// The account that has proved this address, and its name.
 pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(UserId, String)>> {
@@ -53,33 +53,33 @@ pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(User
     row.map(|row| Ok((UserId::new(row.int(0)?), row.text(1)?.to_owned()))).transpose()
 }
 
-/// The spellings of an address for a statement that takes three: some twice where there are fewer.
-fn spellings(key: &EmailKey) -> [&str; 3] {
-    let mut all = key.spellings();
-    let first = all.next().unwrap_or_default();
-    let second = all.next().unwrap_or(first);
-    [first, second, all.next().unwrap_or(second)]
+/// The spellings of an address for a statement that takes as many as there can be: the last repeated where there are fewer.
+fn spellings(key: &EmailKey) -> [&str; EmailKey::MOST_SPELLINGS] {
+    let mut all = [key.as_str(); EmailKey::MOST_SPELLINGS];
+    for (place, spelling) in all.iter_mut().zip(key.spellings()) {
+        *place = spelling;
+    }
+    all
 }
 
-/// At most `limit` enabled accounts with this address, proved or not, that were sent no link for a new password after `since`; those
-/// that somebody has logged in to first, then the oldest.
+/// At most `limit` enabled accounts with this address that have not proved it and were sent no link for a new password after `since`:
+/// those that registered themselves and were not used go last, then whoever was sent one lately, then the younger.
 pub async fn with_email(tx: &mut Tx, key: &EmailKey, since: Timestamp, limit: i64) -> Result<Vec<UserId>> {
-    let statement = match tx.dialect() {
-        Dialect::Sqlite => WITH_EMAIL_SQLITE,
-        Dialect::Postgres => WITH_EMAIL_POSTGRES,
-    };
     let mut found = Vec::new();
     for spelling in key.spellings() {
-        let purpose = Purpose::ResetPassword.as_str();
-        let params = [spelling.into(), purpose.into(), since.micros().into(), limit.into()];
-        for row in tx.query(statement, &params).await? {
-            found.push((row.opt_int(1)?.is_none(), row.int(0)?));
+        for row in tx.query(WITH_EMAIL, &[spelling.into(), since.micros().into(), limit.into()]).await? {
+            found.push((row.int(0)?, row.int(1)?, row.int(2)?));
         }
     }
     found.sort_unstable();
     found.dedup();
     let wanted = usize::try_from(limit).unwrap_or(0);
-    Ok(found.into_iter().take(wanted).map(|(_, id)| UserId::new(id)).collect())
+    Ok(found.into_iter().take(wanted).map(|(_, _, id)| UserId::new(id)).collect())
+}
+
+/// Notes that an account was sent a link for a new password.
+pub async fn set_reset_sent(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
+    tx.execute(SET_RESET_SENT, &[id.get().into(), now.micros().into()]).await.map(drop)
 }
 
 /// Notes that the account's address was proved; false when it is another by now, or is another account's.
@@ -106,8 +106,9 @@ async fn set(
     now: Timestamp,
 ) -> Result<bool> {
     let key = email.key();
-    let [claim, second, third] = spellings(&key).map(Param::from);
-    let params = [id.get().into(), now.micros().into(), claim, email.as_str().into(), second, third];
+    let [claim, others @ ..] = spellings(&key).map(Param::from);
+    let mut params = vec![id.get().into(), now.micros().into(), claim, email.as_str().into()];
+    params.extend(others);
     Ok(tx.execute(statement, &params).await? == 1)
 }
 
@@ -151,9 +152,19 @@ pub async fn hold_closed(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool
     Ok(tx.execute(HOLD_CLOSED, &[id.get().into(), now.micros().into()]).await? == 1)
 }
 
-/// Notes that an account was registered at `now` and goes unless its address is proved.
+/// Notes that an account registered itself at `now`: nobody has proved its address, used it or vouched for it yet.
 pub async fn set_unproved(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
     tx.execute(SET_UNPROVED, &[id.get().into(), now.micros().into()]).await.map(drop)
+}
+
+/// Whether an account registered itself and was neither proved nor used since, nor did anybody vouch for it.
+pub async fn is_unproved(tx: &mut Tx, id: UserId) -> Result<bool> {
+    Ok(tx.query_opt(IS_UNPROVED, &[id.get().into()]).await?.is_some())
+}
+
+/// Notes that somebody else vouches for an account, by giving it something.
+pub async fn vouch(tx: &mut Tx, id: UserId) -> Result<()> {
+    tx.execute(VOUCH, &[id.get().into()]).await.map(drop)
 }
 
 /// At most `limit` accounts that were registered by `until`, and whose address nobody has proved since.

@@ -264,6 +264,17 @@ impl Announcements {
 pub struct Tx {
     inner: Inner,
     failed: bool,
+    undo: Undo,
+}
+
+/// What is done when a transaction is taken back.
+#[derive(Default)]
+struct Undo(Vec<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|undo| undo());
+    }
 }
 
 enum Inner {
@@ -274,7 +285,13 @@ enum Inner {
 
 impl Tx {
     fn new(inner: Inner) -> Self {
-        Self { inner, failed: false }
+        Self { inner, failed: false, undo: Undo::default() }
+    }
+
+    /// Has something done unless this transaction is committed: what was changed for it outside of the database is taken back with
+    /// it. Also when the answer to the commit is lost.
+    pub fn on_rollback(&mut self, undo: impl FnOnce() + Send + Sync + 'static) {
+        self.undo.0.push(Box::new(undo));
     }
 
     /// Runs a statement that returns no rows and answers how many rows it changed.
@@ -350,7 +367,9 @@ impl Tx {
     ) -> Result<Option<Row>> {
         self.check()?;
         if let Inner::Postgres(transaction) = self.inner {
-            return transaction.query_opt_and_commit(sql, params).await;
+            let row = transaction.query_opt_and_commit(sql, params).await?;
+            self.undo.0.clear();
+            return Ok(row);
         }
         let Some(row) = self.query_opt(sql, params).await? else { return Ok(None) };
         self.commit().await?;
@@ -386,13 +405,15 @@ impl Tx {
     ///
     /// # Errors
     /// Nothing is acknowledged by an error; see [`Error::Unavailable`] for what it may mean.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
         self.check()?;
         match self.inner {
             Inner::SqliteWrite(lease) => lease.commit().await,
             Inner::SqliteRead(reader) => reader.commit(),
             Inner::Postgres(transaction) => transaction.commit().await,
-        }
+        }?;
+        self.undo.0.clear();
+        Ok(())
     }
 
     /// Which SQL the engine speaks.

@@ -6,10 +6,8 @@ use domain::user::UserId;
 use crate::user::read_epoch;
 use crate::{Result, Tx};
 
-const SET_STAFF: &str =
-    "UPDATE users SET is_staff = $2 WHERE id = $1 AND is_staff <> $2 RETURNING epoch, disabled_at";
-const SET_SUPERUSER: &str =
-    "UPDATE users SET is_superuser = $2 WHERE id = $1 AND is_superuser <> $2 RETURNING epoch, disabled_at";
+const SET_STAFF: &str = "UPDATE users SET is_staff = $2, unproved_since = NULL WHERE id = $1 AND is_staff <> $2 RETURNING epoch, disabled_at";
+const SET_SUPERUSER: &str = "UPDATE users SET is_superuser = $2, unproved_since = NULL WHERE id = $1 AND is_superuser <> $2 RETURNING epoch, disabled_at";
 const OTHER_SUPERUSER: &str =
     "SELECT 1 FROM users WHERE is_superuser = 1 AND disabled_at IS NULL AND id <> $1 LIMIT 1";
 const ANY_SUPERUSER: &str = "SELECT 1 FROM users WHERE is_superuser = 1 AND disabled_at IS NULL LIMIT 1";

@@ -96,8 +96,8 @@ const UPGRADE_HASH: &str =
 const SAVE_FAILURES: &str =
     "UPDATE users SET login_failures = $3 WHERE id = $1 AND login_failures IS NOT DISTINCT FROM $2";
 const DISABLE: &str = "UPDATE users SET disabled_at = $2, epoch = epoch + 1, not_before = $3 WHERE id = $1 AND disabled_at IS NULL RETURNING epoch";
-const ENABLE: &str = "UPDATE users SET disabled_at = NULL, delete_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING epoch";
-const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, password_scheme = $3, password_trims = $4, login_failures = NULL, epoch = epoch + 1, not_before = $5 WHERE id = $1 RETURNING epoch";
+const ENABLE: &str = "UPDATE users SET disabled_at = NULL, delete_at = NULL, unproved_since = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING epoch";
+const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2, password_scheme = $3, password_trims = $4, login_failures = NULL, unproved_since = NULL, epoch = epoch + 1, not_before = $5 WHERE id = $1 RETURNING epoch";
 const END_SESSIONS: &str =
     "UPDATE users SET epoch = epoch + 1, not_before = $2 WHERE id = $1 RETURNING epoch, disabled_at";
 const DELETE: &str = "DELETE FROM users WHERE id = $1 RETURNING epoch";

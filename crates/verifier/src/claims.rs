@@ -117,7 +117,7 @@ impl Claims {
     /// (TOKEN_ROLES=scope).
     pub fn allows(&self, permission: &str) -> bool {
         let scope = self.get("scope").and_then(Value::as_str).unwrap_or_default();
-        scope.split(' ').any(|held| held == permission)
+        !permission.is_empty() && scope.split(' ').any(|held| held == permission)
     }
 
     /// Any claim, by its name.

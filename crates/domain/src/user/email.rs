@@ -76,9 +76,21 @@ impl EmailKey {
         let local = local.to_ascii_lowercase();
         let at = |domain: &str| format!("{local}@{domain}");
         let key = at(&ascii);
-        let mut others = vec![at(&idna::domain_to_unicode(&ascii).0), at(&domain.to_lowercase())];
-        others.dedup();
-        others.retain(|other| *other != key);
+        let letters = idna::domain_to_unicode(&ascii).0;
+        // Capitals beyond ASCII stay what they are in the lower case of the database, and of keys from before; an import takes
+        // addresses as it finds them.
+        let capitals = letters.to_uppercase().to_ascii_lowercase();
+        let mut others: Vec<String> = Vec::new();
+        for other in [&*letters, &domain.to_lowercase(), &domain.to_ascii_lowercase(), &capitals] {
+            let spelling = at(other);
+            // Not every letter comes back from its capital: STRASSE is not straße.
+            if spelling != key
+                && !others.contains(&spelling)
+                && idna::domain_to_ascii(other).is_ok_and(|is| is == ascii)
+            {
+                others.push(spelling);
+            }
+        }
         Self { key, others }
     }
 
@@ -87,7 +99,10 @@ impl EmailKey {
         &self.key
     }
 
-    /// The key, and at most two other spellings in which the address may be stored, in lower case: addresses are stored as they were
+    /// The most spellings of one address.
+    pub const MOST_SPELLINGS: usize = 5;
+
+    /// The key, and other spellings in which the address may be stored, ASCII letters in lower case: addresses are stored as they were
     /// typed, and keys once were, too.
     pub fn spellings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.key).chain(&self.others).map(String::as_str)
@@ -112,6 +127,17 @@ impl EmailAddress {
     /// What makes it the same as another address.
     pub fn key(&self) -> EmailKey {
         EmailKey::of(&self.0)
+    }
+
+    /// Where mail to it goes: what is before the @ as it was typed, and the domain as it is in the DNS.
+    pub fn mailbox(&self) -> Cow<'_, str> {
+        match self.0.rsplit_once('@').filter(|(_, domain)| is_foreign(domain)) {
+            Some((local, domain)) => match idna::domain_to_ascii(domain) {
+                Ok(ascii) => Cow::Owned(format!("{local}@{ascii}")),
+                Err(_) => Cow::Borrowed(&self.0),
+            },
+            None => Cow::Borrowed(&self.0),
+        }
     }
 }
 

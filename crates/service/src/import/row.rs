@@ -1,6 +1,9 @@
 //! A row that meets something that is here already: which of the two wins.
 
+use std::collections::BTreeSet;
+
 use domain::audit::{Event, EventKind};
+use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
 use domain::user::UserId;
 use store::Tx;
@@ -111,6 +114,7 @@ async fn update(
         last_login_at: row.last_login_at.max(current.user.last_login_at),
         ..new_user(row, same_key_as.is_none(), now)
     };
+    let had = memberships(tx, id).await?;
     store::group::clear_user(tx, id).await?;
     add_memberships(tx, id, row).await?;
     let ends_sessions = ends_sessions(current, &new);
@@ -123,26 +127,40 @@ async fn update(
         let what = What::User { id, epoch, active: row.is_active };
         changes.push(change::append(tx, now, what).await?);
     }
-    if ends_sessions {
-        audit::record(tx, &By::operator(now), &access_changed(source, current, &new))?;
+    let has = (distinct(&row.groups), distinct(&row.permissions));
+    if let Some(event) = access_changed(source, (current, &had), (&new, &has)) {
+        audit::record(tx, &By::operator(now), &event)?;
     }
     remember(tx, source, row, id, &new).await?;
     Ok(RowOutcome::Updated { same_key_as })
 }
 
-/// What an import has changed of who gets in and how far (LA-01): only what is another now.
-fn access_changed(source: &str, current: &Credentials, new: &NewUser<'_>) -> Event {
+/// What an account is in, and what it may of its own, ascending.
+type Memberships = (Vec<GroupId>, Vec<PermissionId>);
+
+/// What an import has changed of who gets in and how far (LA-01), if anything: only what is another now, and of lists and the address
+/// only that.
+fn access_changed(
+    source: &str,
+    (current, had): (&Credentials, &Memberships),
+    (new, has): (&NewUser<'_>, &Memberships),
+) -> Option<Event> {
     let (was, is_active) = (&current.user, new.disabled_at.is_none());
     let event = Event::new(EventKind::ImportChangedAccess).user(was.id).detail("source", source);
-    [
+    let changed: Vec<_> = [
         ("password", current.password_hash != new.password.hash, true),
         ("active", was.is_active() != is_active, is_active),
         ("staff", was.is_staff != new.is_staff, new.is_staff),
         ("superuser", was.is_superuser != new.is_superuser, new.is_superuser),
+        ("email", was.email != *new.email, true),
+        ("groups", had.0 != has.0, true),
+        ("permissions", had.1 != has.1, true),
     ]
     .into_iter()
     .filter(|(_, has_changed, _)| *has_changed)
-    .fold(event, |event, (name, _, now)| event.detail(name, now))
+    .collect();
+    let is_any = !changed.is_empty();
+    is_any.then(|| changed.into_iter().fold(event, |event, (name, _, now)| event.detail(name, now)))
 }
 
 /// Sessions outlive a new address or group; they end with what they were opened by, and with what they stand for.
@@ -166,13 +184,19 @@ async fn remember(
     Ok(imported_user::save(tx, source, id, &memory).await?)
 }
 
+/// Ascending, each once.
+fn distinct<T: Copy + Ord>(ids: &[T]) -> Vec<T> {
+    ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+async fn memberships(tx: &mut Tx, id: UserId) -> Result<Memberships> {
+    let groups = store::group::groups_of(tx, id, id).await?.into_iter().map(|(_, group)| group.id).collect();
+    let permissions = store::group::permissions_of(tx, id, id).await?;
+    Ok((groups, permissions.into_iter().map(|(_, permission, _)| permission).collect()))
+}
+
 async fn digest(tx: &mut Tx, id: UserId, stored: &Credentials) -> Result<Vec<u8>> {
-    let groups: Vec<_> = store::group::groups_of(tx, id, id).await?.into_iter().map(|(_, g)| g.id).collect();
-    let permissions: Vec<_> = store::group::permissions_of(tx, id, id)
-        .await?
-        .into_iter()
-        .map(|(_, permission, _)| permission)
-        .collect();
+    let (groups, permissions) = memberships(tx, id).await?;
     let text = imported_user::fingerprint_text(stored, &groups, &permissions);
     Ok(crypto::keyed::sha256(text.as_bytes()).to_vec())
 }

@@ -1,11 +1,10 @@
 //! How much mail goes to one mailbox, whoever caused it.
 //!
 //! An address that an account has not proved may be anybody's: whoever registers with it, asks for it or plays with such an account
-//! makes us write to a stranger. So those mails have a budget per address, a rate like those of networks and shared like them. Mails to
-//! an address that its account has proved have none: nothing that others do keeps them from their owner.
-//!
-//! Of the accounts with an address that nobody has proved, the one that recovery would begin with has a budget apart from the
-//! others': they cannot use up its own.
+//! makes us write to a stranger. So those mails have a budget, a rate like those of networks and shared like them. Accounts that
+//! registered themselves and were neither proved nor used since have one together for each address. Every other account speaks for
+//! itself: its budget is its own, so that no stranger uses it up, and the link that its owner needs to get in again has none.
+//! Mails to an address that its account has proved have none either.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,8 +21,7 @@ use crate::error::Result;
 #[derive(Clone, Copy)]
 pub(crate) struct Letter<'a> {
     pub(crate) template: Template,
-    /// The account, where it outlives the mail.
-    pub(crate) user_id: Option<UserId>,
+    pub(crate) user_id: UserId,
     /// Whether the account has proved that it is its owner's.
     pub(crate) is_proved: bool,
     pub(crate) to: &'a EmailAddress,
@@ -34,9 +32,8 @@ pub(crate) fn has_proved(user: &User, address: &EmailAddress) -> bool {
     user.email_verified_at.is_some() && user.email == *address
 }
 
-/// Whether a mailbox may get this mail; if so, it counts. Links (`AddressLimit::LinkTo`) and notices (`AddressLimit::NoticeTo`) count
-/// apart: who asks for links cannot keep a notice from coming. Counted before the transaction commits: one that is taken back has used
-/// a little of the budget.
+/// Whether a mailbox may get this mail; if so, it counts, unless the transaction is taken back. Links (`AddressLimit::LinkTo`) and
+/// notices (`AddressLimit::NoticeTo`) count apart: who asks for links cannot keep a notice from coming.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -50,13 +47,13 @@ pub(crate) async fn admits(
     if !app.settings.throttle || letter.is_proved || letter.to.is_blank() {
         return Ok(true);
     }
-    let key = letter.to.key();
-    let never = Timestamp::from_micros(i64::MAX);
-    let first = store::account::with_email(tx, &key, never, 1).await?;
-    let rank =
-        if letter.user_id.is_some() && first.first().copied() == letter.user_id { "first" } else { "other" };
-    let number = app.index_key.number(format!("{rank} {}", key.as_str()).as_bytes());
-    if app.addresses.take(limit, number, now).is_ok() {
+    let speaks_for_itself = !store::account::is_unproved(tx, letter.user_id).await?;
+    if speaks_for_itself && letter.template == Template::ResetPassword {
+        return Ok(true);
+    }
+    let owner = if speaks_for_itself { letter.user_id.to_string() } else { String::new() };
+    let key = format!("{owner} {}", letter.to.key().as_str());
+    if take(app, tx, limit, &key, now) {
         return Ok(true);
     }
     app.counters.mails_withheld.fetch_add(1, Relaxed);
@@ -66,4 +63,20 @@ pub(crate) async fn admits(
         "a mailbox has had many mails lately and gets no more for now"
     );
     Ok(false)
+}
+
+/// Takes one from each of two slots that have any, and answers whether one had. Somebody else's key may share a slot, and whose mails
+/// are withheld is not told of it: both of a key's slots are hardly ever shared.
+fn take(app: &App, tx: &mut Tx, limit: AddressLimit, key: &str, now: Timestamp) -> bool {
+    let mut is_taken = false;
+    for salt in ["first", "second"] {
+        let number = app.index_key.number(format!("{salt} {key}").as_bytes());
+        if app.addresses.take(limit, number, now).is_err() {
+            continue;
+        }
+        is_taken = true;
+        let app = app.clone();
+        tx.on_rollback(move || app.addresses.give_back(limit, number, now));
+    }
+    is_taken
 }

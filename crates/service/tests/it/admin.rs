@@ -12,7 +12,7 @@ use service::{Error, Kind};
 
 use crate::harness::{DAY, Harness, MINUTE, PASSWORD, START, legacy_token, settings, with_mail};
 
-async fn superuser(harness: &Harness, name: &str) -> User {
+pub(crate) async fn superuser(harness: &Harness, name: &str) -> User {
     let new = service::user::NewUser {
         username: name.into(),
         email: String::new(),
@@ -28,7 +28,7 @@ async fn who(harness: &Harness, name: &str) -> Identity {
     bearer(&harness.app, &harness.caller(), &pair.access).await.unwrap()
 }
 
-async fn admin(harness: &Harness, name: &str) -> Administrator {
+pub(crate) async fn admin(harness: &Harness, name: &str) -> Administrator {
     let who = who(harness, name).await;
     Administrator::of(&harness.app, &harness.caller(), who).await.unwrap()
 }

@@ -1,6 +1,6 @@
 //! Addresses: RC-09, RC-10, RC-11 and the five ways of A50.
 
-use domain::user::UserId;
+use domain::user::{EmailAddress, UserId};
 use mail::Template;
 use mail::transport::Outbox;
 use service::email::{Proof, change, confirm, send};
@@ -232,7 +232,7 @@ async fn an_import_that_changes_an_address_takes_its_proof_away() {
     let stored = store::imported_user::find_credentials(&mut tx, UserId::new(1)).await.unwrap().unwrap();
     let mut user = stored.user.clone();
     for (email, proved) in [("ann@example.com", true), ("other@example.com", false)] {
-        user.email = domain::user::EmailAddress::parse(email).unwrap();
+        user.email = EmailAddress::parse(email).unwrap();
         let new = store::user::NewUser {
             id: Some(user.id),
             username: &user.username,
@@ -283,4 +283,36 @@ async fn a_domain_in_other_letters_is_one_mailbox_in_every_spelling() {
     let before = count(&outbox, Template::ResetPassword);
     recover(&harness, &outbox, "eva@XN--bcher-KVA.example").await;
     assert_eq!(count(&outbox, Template::ResetPassword), before + 1, "the one that has proved it alone");
+}
+
+#[tokio::test]
+async fn an_imported_address_in_capitals_is_found_and_stays_its_owners() {
+    // RC-09, RC-11: as the database folded it before keys were those of the DNS
+    let (harness, outbox) = given().await;
+    let mut imported = crate::import::row(500, "eva");
+    imported.email = EmailAddress::from_stored("Eva@BÜCHER.example".into());
+    crate::import::apply(&harness, &[imported]).await;
+    for (round, typed) in
+        ["eva@BÜCHER.example", "eva@bücher.example", "eva@xn--bcher-kva.example"].into_iter().enumerate()
+    {
+        recover(&harness, &outbox, typed).await;
+        assert_eq!(count(&outbox, Template::ResetPassword), 1 + round, "{typed}");
+        let mut tx = harness.app.db.begin().await.unwrap();
+        let before = "UPDATE users SET email_verified_at = NULL, email_claim = NULL, reset_sent_at = NULL WHERE id = 500";
+        tx.execute(before, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let sent = outbox.sent().into_iter().rfind(|mail| mail.template == Template::ResetPassword).unwrap();
+    assert_eq!(sent.to, "Eva@xn--bcher-kva.example", "where mail goes");
+    let mut tx = harness.app.db.begin().await.unwrap();
+    let proved = "UPDATE users SET email_verified_at = 1, email_claim = 'eva@bÜcher.example' WHERE id = 500";
+    tx.execute(proved, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    for (number, other) in ["eva@bücher.example", "eva@xn--bcher-kva.example"].iter().enumerate() {
+        harness.register_with(&format!("other{number}"), other).await;
+        harness.post().await;
+        let token = link_token(&outbox, Template::VerifyEmail);
+        let refused = prove(&harness, &token, Proof::Password(PASSWORD)).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Conflict, "{other} is eva's");
+    }
 }

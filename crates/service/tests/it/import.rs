@@ -141,7 +141,7 @@ async fn stored_hash(harness: &Harness) -> String {
 }
 
 /// What Django would have stored: made by PyCA-independent means in the hash format's own tests.
-fn django_hash(password: &str) -> String {
+pub(crate) fn django_hash(password: &str) -> String {
     use pbkdf2::pbkdf2_hmac;
     let mut output = [0; 32];
     pbkdf2_hmac::<sha2::Sha256>(password.as_bytes(), b"abcdefghijkl", 1000, &mut output);
@@ -300,13 +300,21 @@ async fn a_row_without_an_id_is_the_account_of_its_name() {
 async fn who_gets_another_password_or_role_by_an_import_is_told_of_one_by_one() {
     // LA-01
     let harness = Harness::new().await;
-    let mut rows = [row(5, "ann"), row(6, "ben"), row(7, "carl"), row(8, "dora")];
+    let mut rows =
+        [row(5, "ann"), row(6, "ben"), row(7, "carl"), row(8, "dora"), row(9, "emil"), row(10, "fay")];
+    let permissions = [permission(7, "shop.add"), permission(8, "shop.view")];
+    let groups = [group(30, "Editors", &[])];
+    let here = apply_groups(&harness.app, "django", &permissions, &groups, false).await.unwrap();
+    rows[5].permissions = vec![here.permissions[&7], here.permissions[&8]];
     apply(&harness, &rows).await;
     rows.iter_mut().for_each(|row| row.fingerprint = [1; 32]);
     rows[0].password_hash.push('x');
     (rows[1].is_staff, rows[1].is_superuser) = (true, true);
     rows[2].is_active = false;
     rows[3].first_name = "Dora".into();
+    rows[4].email = EmailAddress::from_stored("other@example.com".into());
+    rows[4].groups = vec![here.groups[&30].unwrap()];
+    rows[5].permissions = vec![here.permissions[&8], here.permissions[&8]];
     apply_batch(&harness.app, "django", &rows, true).await.unwrap();
     apply(&harness, &rows).await;
     apply(&harness, &rows).await;
@@ -320,6 +328,8 @@ async fn who_gets_another_password_or_role_by_an_import_is_told_of_one_by_one() 
         (5, r#"{"password":true,"source":"django"}"#),
         (6, r#"{"source":"django","staff":true,"superuser":true}"#),
         (7, r#"{"active":false,"source":"django"}"#),
+        (9, r#"{"email":true,"groups":true,"source":"django"}"#),
+        (10, r#"{"permissions":true,"source":"django"}"#),
     ];
     assert_eq!(told, expected.map(|(id, detail)| ("operator".to_owned(), id, detail.to_owned())));
 }

@@ -92,15 +92,19 @@ async fn accounts_that_were_proved_or_that_others_have_made_stay() {
 }
 
 #[tokio::test]
-async fn accounts_that_somebody_could_log_in_to_stay_whatever_is_required_later() {
+async fn accounts_that_somebody_has_logged_in_to_stay_whatever_is_required_later() {
     // RC-11
     let outbox = Outbox::default();
     let harness = Harness::with(with_mail(&outbox)).await;
     harness.register("ann").await;
-    let harness = harness.restart(required(&outbox, Some(DAY))).await;
+    harness.login("ann").await;
     harness.register("bob").await;
     tidy_after(&harness, DAY * 30).await;
-    assert_eq!((is_there(&harness, 1).await, is_there(&harness, 2).await), (true, false));
+    assert!(is_there(&harness, 2).await, "nothing is required yet");
+    let harness = harness.restart(required(&outbox, Some(DAY))).await;
+    harness.pass(DAY).await;
+    tidy_after(&harness, DAY).await;
+    assert_eq!((is_there(&harness, 1).await, is_there(&harness, 2).await), (true, false), "never used");
     // Registered where a proof was required, and used where it was not.
     let carl = harness.register("carl").await.id.get();
     let dora = harness.register("dora").await.id.get();
@@ -114,4 +118,48 @@ async fn accounts_that_somebody_could_log_in_to_stay_whatever_is_required_later(
     let harness = harness.restart(required(&outbox, Some(DAY))).await;
     tidy_after(&harness, DAY).await;
     assert_eq!((is_there(&harness, carl).await, is_there(&harness, dora).await), (true, false));
+}
+
+#[tokio::test]
+async fn accounts_that_others_have_vouched_for_stay() {
+    // RC-11: whatever is taken from them again
+    let (harness, _) = given().await;
+    let app = &harness.app;
+    let opened = harness.register("opened").await.id;
+    service::user::disable(app, opened).await.unwrap();
+    service::user::enable(app, opened).await.unwrap();
+    let given = harness.register("given").await.id;
+    service::user::set_password(app, given, "another good password").await.unwrap();
+    let member = harness.register("member").await.id;
+    let group = service::group::create(app, "Editors").await.unwrap().id;
+    service::group::add_user(app, group, member).await.unwrap();
+    service::group::remove_user(app, group, member).await.unwrap();
+    let staff = harness.register("staff").await.id;
+    let mut tx = app.db.begin().await.unwrap();
+    for has in [true, false] {
+        store::role::set(&mut tx, staff, Role::Staff, has).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    tidy_after(&harness, DAY * 30).await;
+    for id in [opened, given, member, staff] {
+        assert!(is_there(&harness, id.get()).await, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_account_was_given_after_it_was_found_keeps_it() {
+    // RC-11: by a version that does not know of the column
+    let (harness, _) = given().await;
+    let now = harness.clock.now() + DAY;
+    let group = service::group::create(&harness.app, "Editors").await.unwrap().id;
+    let mut tx = harness.app.db.begin().await.unwrap();
+    let id = UserId::new(1);
+    let permission = store::group::insert_permission(&mut tx, None, "shop.add", "Add").await.unwrap();
+    assert!(store::account::hold_unproved(&mut tx, id, now).await.unwrap());
+    store::group::add_user(&mut tx, id, group).await.unwrap();
+    assert!(!store::account::hold_unproved(&mut tx, id, now).await.unwrap(), "a group");
+    store::group::clear_user(&mut tx, id).await.unwrap();
+    assert!(store::account::hold_unproved(&mut tx, id, now).await.unwrap());
+    store::group::grant_user(&mut tx, id, permission).await.unwrap();
+    assert!(!store::account::hold_unproved(&mut tx, id, now).await.unwrap(), "a permission");
 }

@@ -45,7 +45,6 @@ async fn every_statement_can_be_prepared() {
         ("unknown_name", unknown_name::STATEMENTS),
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
-        ("account", account::SQLITE_STATEMENTS, account::POSTGRES_STATEMENTS),
         ("audit", &[], audit::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
         ("group", &[], group::POSTGRES_STATEMENTS),

@@ -1,6 +1,8 @@
 //! What a transaction promises, whoever else is at work.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use store::{Db, Dialect, Error, Param, Result, SqliteOptions};
 use testdb::Place;
@@ -248,4 +250,30 @@ async fn many_statements_go_with_the_commit_or_none() {
         tx.commit().await.unwrap_err();
         assert_eq!(ids(&scratch.db).await.len(), 100);
     }
+}
+
+#[tokio::test]
+async fn what_was_done_for_a_transaction_is_taken_back_with_it() {
+    // DS-04
+    let scratch = any().await;
+    let undone = Arc::new(AtomicU64::new(0));
+    let begin = async || {
+        let mut tx = scratch.db.begin().await.unwrap();
+        for _ in 0..2 {
+            let undone = undone.clone();
+            tx.on_rollback(move || {
+                undone.fetch_add(1, Relaxed);
+            });
+        }
+        tx
+    };
+    begin().await.commit().await.unwrap();
+    begin().await.query_opt_and_commit("SELECT CAST(1 AS BIGINT)", &[]).await.unwrap();
+    assert_eq!(undone.load(Relaxed), 0);
+    drop(begin().await);
+    assert_eq!(undone.load(Relaxed), 2);
+    let mut tx = begin().await;
+    assert!(tx.execute("INSERT INTO nowhere (a) VALUES (1)", &[]).await.is_err());
+    assert!(tx.commit().await.is_err());
+    assert_eq!(undone.load(Relaxed), 4);
 }

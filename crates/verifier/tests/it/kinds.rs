@@ -247,6 +247,13 @@ async fn tokens_of_api_keys_are_taken_only_where_they_are_wanted() {
     }
     let login = aware.check(&signer.access(&claims())).await.expect("a login");
     assert_eq!((login.api_key(), login.allows("shop.view_order")), (None, false));
+    assert!(!login.allows(""), "no scope is no permission");
+    for other in [Value::Null, "".into(), 7.into()] {
+        let mut odd = claims();
+        odd["client_id"] = other;
+        let odd = signer.access(&odd);
+        assert!(unaware.check(&odd).await.is_err() && aware.check(&odd).await.is_err());
+    }
     let named = || service.builder().issuer("https://auth.example").audience("orders");
     let only_9068 = named().profiles(&[Profile::Rfc9068]).build().expect("sound");
     let mut of_key = rfc9068();

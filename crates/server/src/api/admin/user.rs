@@ -219,8 +219,8 @@ pub(crate) async fn disable(
     params(("id" = i64, Path, description = "The account.")),
     responses(
         (status = 202, description = "A link is on its way.", body = Object, example = json!({})),
-        (status = 409, description = "No mail is sent here, the account is disabled or has no address, a link was sent a \
-         moment ago, or many mails went to an address that nobody has proved.", body = crate::api::Detail),
+        (status = 409, description = "No mail is sent here, the account is disabled or has no address, or a link was sent a \
+         moment ago.", body = crate::api::Detail),
         Refused,
     ),
     security(("bearer" = []))
