@@ -338,25 +338,6 @@ impl Tx {
         self.note(result)
     }
 
-    /// Runs the last statement and commits, as [`Tx::query_opt`] and [`Tx::commit`] would. When it is the only one,
-    /// PostgreSQL does all of it in one round trip. A statement that answers no row has to be one that changed nothing.
-    ///
-    /// # Errors
-    /// As [`Tx::execute`] and [`Tx::commit`].
-    pub async fn query_opt_and_commit(
-        mut self,
-        sql: &'static str,
-        params: &[Param<'_>],
-    ) -> Result<Option<Row>> {
-        self.check()?;
-        if let Inner::Postgres(transaction) = self.inner {
-            return transaction.query_opt_and_commit(sql, params).await;
-        }
-        let Some(row) = self.query_opt(sql, params).await? else { return Ok(None) };
-        self.commit().await?;
-        Ok(Some(row))
-    }
-
     /// Shows every row of a statement to `look` without keeping it, and where the database is in this process without
     /// copying it. For statements that read many rows; every caller has a LIMIT.
     ///

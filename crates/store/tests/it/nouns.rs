@@ -46,6 +46,7 @@ async fn every_statement_can_be_prepared() {
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
         ("audit", &[], audit::POSTGRES_STATEMENTS),
+        ("session", &[], session::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
         ("group", &[], group::POSTGRES_STATEMENTS),
         ("user_search", user_search::SQLITE_STATEMENTS, user_search::POSTGRES_STATEMENTS),
@@ -184,9 +185,9 @@ async fn check(db: &store::Db, user: UserId, id: SessionId, case: Case) -> bool 
     let good = decision == RefreshDecision::Rotate && !case.disabled && !case.others;
     let next = Jti::from_bytes([9; 16]);
     let named = UserId::new(user.get() + i64::from(case.others));
-    let asked =
-        Advance { id, user: named, presented: case.presented, next, idle_expires_at: now + LIFETIMES.idle };
-    let advanced = session::advance(db.begin().await.unwrap(), &asked, now).await.unwrap();
+    let idle_expires_at = now + LIFETIMES.idle;
+    let asked = Advance { id, user: named, presented: case.presented, next, now, idle_expires_at };
+    let advanced = session::advance(db, asked).await.unwrap();
     let expected = good.then(|| rotate(&session, next, LIFETIMES.idle, now));
     assert_eq!(advanced, expected, "{case:?}");
     let mut tx = db.read().await.unwrap();
