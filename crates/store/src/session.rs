@@ -30,7 +30,7 @@ const ROTATE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3,
 // The usual refresh in one statement. What stands in the WHERE is when `domain::session::decide` says Rotate, and what is set is
 // `domain::session::rotate`; a test holds them together. PostgreSQL has the same for many sessions at once, in `together`.
 const ADVANCE: &str = "UPDATE sessions SET generation = generation + 1, jti = $3, previous_jti = jti, last_used_at = $4, rotated_at = $4, idle_expires_at = CASE WHEN expires_at < $5 THEN expires_at ELSE $5 END WHERE id = $1 AND jti = $2 AND revoked_at IS NULL AND idle_expires_at > $4 AND expires_at > $4 AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.id = $6 AND u.epoch <= $7 AND u.disabled_at IS NULL) RETURNING id, user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, idle_expires_at, expires_at, revoked_at, address, user_agent, status_list, status_place";
-const ADVANCE_ALL: &str = "WITH asked AS (SELECT * FROM unnest(CAST(CAST($1 AS TEXT) AS BYTEA[]), CAST(CAST($2 AS TEXT) AS BYTEA[]), CAST(CAST($3 AS TEXT) AS BYTEA[]), CAST(CAST($4 AS TEXT) AS BIGINT[]), CAST(CAST($5 AS TEXT) AS BIGINT[]), CAST(CAST($6 AS TEXT) AS BIGINT[]), CAST(CAST($7 AS TEXT) AS BIGINT[])) AS a (id, presented, next, now, idle_expires_at, user_id, epoch)), free AS (SELECT id FROM sessions WHERE id IN (SELECT id FROM asked) FOR NO KEY UPDATE SKIP LOCKED) UPDATE sessions SET generation = generation + 1, jti = asked.next, previous_jti = jti, last_used_at = asked.now, rotated_at = asked.now, idle_expires_at = LEAST(sessions.expires_at, asked.idle_expires_at) FROM asked JOIN free ON free.id = asked.id WHERE sessions.id = asked.id AND jti = asked.presented AND revoked_at IS NULL AND sessions.idle_expires_at > asked.now AND expires_at > asked.now AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.id = asked.user_id AND u.epoch <= asked.epoch AND u.disabled_at IS NULL) RETURNING sessions.id, sessions.user_id, generation, jti, previous_jti, created_at, last_used_at, rotated_at, sessions.idle_expires_at, expires_at, revoked_at, address, user_agent, status_list, status_place";
+const ADVANCE_ALL: &str = "WITH asked AS (SELECT * FROM unnest(CAST(CAST($1 AS TEXT) AS BYTEA[]), CAST(CAST($2 AS TEXT) AS BYTEA[]), CAST(CAST($3 AS TEXT) AS BYTEA[]), CAST(CAST($4 AS TEXT) AS BIGINT[]), CAST(CAST($5 AS TEXT) AS BIGINT[]), CAST(CAST($6 AS TEXT) AS BIGINT[]), CAST(CAST($7 AS TEXT) AS BIGINT[]), CAST(CAST($8 AS TEXT) AS BIGINT[])) AS a (id, presented, next, now, idle_expires_at, user_id, epoch, rotated_at)), free AS (SELECT id FROM sessions WHERE id IN (SELECT id FROM asked) FOR NO KEY UPDATE SKIP LOCKED) UPDATE sessions SET generation = generation + 1, jti = asked.next, previous_jti = jti, last_used_at = asked.now, rotated_at = asked.rotated_at, idle_expires_at = LEAST(sessions.expires_at, asked.idle_expires_at) FROM asked JOIN free ON free.id = asked.id WHERE sessions.id = asked.id AND jti = asked.presented AND revoked_at IS NULL AND sessions.idle_expires_at > asked.now AND expires_at > asked.now AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.id = asked.user_id AND u.epoch <= asked.epoch AND u.disabled_at IS NULL) RETURNING sessions.id, sessions.user_id, generation, jti, previous_jti, created_at, last_used_at, sessions.rotated_at, sessions.idle_expires_at, expires_at, revoked_at, address, user_agent, status_list, status_place";
 const TOUCH: &str = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE: &str = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 // The last four bytes of an id are the epoch of its login, so that what ended with an epoch is left out by the database.
@@ -130,17 +130,24 @@ async fn advance_alone(mut tx: Tx, asked: &Advance) -> Result<Option<Session>> {
     read_session(&row, 13).map(Some)
 }
 
-/// As [`advance`], for many sessions in one statement; answers those that it has moved on.
-async fn advance_all(tx: Transaction, asked: &[Advance]) -> Result<Vec<Session>> {
-    let ids = byte_list(asked.iter().map(|asked| asked.id.as_bytes()));
-    let presented = byte_list(asked.iter().map(|asked| asked.presented.as_bytes()));
-    let next = byte_list(asked.iter().map(|asked| asked.next.as_bytes()));
-    let now = number_list(asked.iter().map(|asked| asked.now.micros()));
-    let idle_expires_at = number_list(asked.iter().map(|asked| asked.idle_expires_at.micros()));
-    let users = number_list(asked.iter().map(|asked| asked.user.get()));
-    let epochs = number_list(asked.iter().map(|asked| asked.id.epoch().into()));
-    let params = [&ids, &presented, &next, &now, &idle_expires_at, &users, &epochs].map(Into::into);
-    tx.query_alone(ADVANCE_ALL, &params).await?.iter().map(|row| read_session(row, 13)).collect()
+/// As [`advance`], for many sessions in one statement; answers those that it has moved on. With each stands the time that counts
+/// as that of its rotation.
+async fn advance_all(tx: Transaction, all: &[(Advance, Timestamp)]) -> Result<Vec<Session>> {
+    let bytes = |of: fn(&Advance) -> &[u8; 16]| byte_list(all.iter().map(|(asked, _)| of(asked)));
+    let numbers = |of: fn(&Advance) -> i64| number_list(all.iter().map(|(asked, _)| of(asked)));
+    let lists = [
+        bytes(|asked| asked.id.as_bytes()),
+        bytes(|asked| asked.presented.as_bytes()),
+        bytes(|asked| asked.next.as_bytes()),
+        numbers(|asked| asked.now.micros()),
+        numbers(|asked| asked.idle_expires_at.micros()),
+        numbers(|asked| asked.user.get()),
+        numbers(|asked| asked.id.epoch().into()),
+        number_list(all.iter().map(|(_, rotated_at)| rotated_at.micros())),
+    ];
+    let rows = tx.query_alone(ADVANCE_ALL, &lists.each_ref().map(Into::into)).await?;
+    // A row that cannot be read is an answer for nobody: its caller looks at it, and hears what is wrong with it.
+    Ok(rows.iter().filter_map(|row| read_session(row, 13).ok()).collect())
 }
 
 /// An array of bytes as PostgreSQL reads it.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use domain::session::{Session, SessionId};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Advance;
 use crate::postgres::{Access, Engine};
@@ -47,6 +47,7 @@ struct State {
 
 struct Waiting {
     asked: Advance,
+    since: Instant,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -67,15 +68,16 @@ impl State {
             return Ok(None);
         }
         let (answer, receiver) = oneshot::channel();
-        self.waiting.push_back(Waiting { asked, answer });
+        self.waiting.push_back(Waiting { asked, since: Instant::now(), answer });
         Ok(Some(receiver))
     }
 
     /// Goes away; false when it is too late for that.
-    fn leave(&mut self, id: SessionId) -> bool {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.asked.id == id) else { return false };
+    fn leave(&mut self, asked: &Advance) -> bool {
+        let is_it = |waiting: &Waiting| waiting.asked.next == asked.next;
+        let Some(at) = self.waiting.iter().position(is_it) else { return false };
         self.waiting.remove(at);
-        self.present.remove(&id)
+        self.present.remove(&asked.id)
     }
 
     /// Those who go next, when anyone waits and another statement may run.
@@ -117,7 +119,7 @@ pub(super) async fn advance(engine: &Arc<Engine>, asked: Advance) -> Answer {
     }
     let answer = match timeout(PATIENCE, &mut answer).await {
         Ok(answer) => answer,
-        Err(_) if engine.refreshes.state().leave(asked.id) => return Err(Error::Busy),
+        Err(_) if engine.refreshes.state().leave(&asked) => return Err(Error::Busy),
         Err(_) => answer.await, // every wait of a statement at work has an end
     };
     answer.unwrap_or_else(|_| Err(Error::unavailable("the statement was given up")))
@@ -129,8 +131,8 @@ async fn run(engine: Arc<Engine>, callers: Vec<Waiting>) {
     while let Some(callers) = next {
         let turn = Turn::new(&engine.refreshes, &callers);
         let answer = ask(&engine, &callers).await;
-        drop(turn);
         give(callers, answer);
+        drop(turn);
         next = engine.refreshes.state().take();
     }
 }
@@ -154,16 +156,17 @@ impl Drop for Turn<'_> {
 }
 
 async fn ask(engine: &Arc<Engine>, callers: &[Waiting]) -> Result<Vec<Session>> {
-    let mut asked: Vec<Advance> = callers.iter().map(|caller| caller.asked).collect();
-    // All replicas take rows in one order.
-    asked.sort_unstable_by_key(|asked| *asked.id.as_bytes());
-    super::advance_all(engine.begin(Access::Write).await?, &asked).await
+    let tx = engine.begin(Access::Write).await?;
+    // The grace for a repeated refresh begins when this is sent: a caller that is told nothing because the server took long
+    // still has it.
+    let asked = callers.iter().map(|caller| (caller.asked, caller.asked.now + caller.since.elapsed()));
+    super::advance_all(tx, &asked.collect::<Vec<_>>()).await
 }
 
 /// Tells each caller what became of its session: the successor that it named says which is whose.
 fn give(callers: Vec<Waiting>, answer: Result<Vec<Session>>) {
     let mut answer = answer;
-    for Waiting { asked, answer: caller } in callers {
+    for Waiting { asked, answer: caller, .. } in callers {
         let told = match &mut answer {
             Ok(sessions) => {
                 let at = sessions.iter().position(|session| session.jti == asked.next);
@@ -244,11 +247,11 @@ mod tests {
         let mut state = State::default();
         let mut answers: Vec<_> = (0..4).map(|number| state.join(asked(number)).unwrap().unwrap()).collect();
         answers.remove(1); // dropped: its caller has gone
-        assert!(state.leave(asked(2).id), "its patience has ended");
-        assert!(!state.leave(asked(2).id));
+        assert!(state.leave(&asked(2)), "its patience has ended");
+        assert!(!state.leave(&asked(2)));
         let taken = state.take().unwrap();
         assert_eq!(ids(&taken), [0, 3].map(|number| asked(number).id));
-        assert!(!state.leave(asked(0).id), "too late");
+        assert!(!state.leave(&asked(0)), "too late");
         assert_eq!(state.present.len(), 2);
         assert!(state.join(asked(1)).unwrap().is_some() && state.join(asked(2)).unwrap().is_some());
     }

@@ -178,6 +178,24 @@ async fn a_caller_that_leaves_takes_nothing_with_it() {
     }
 }
 
+// RF-03: who is not answered because the server took long has the grace to ask again.
+#[tokio::test]
+async fn the_grace_begins_when_the_statement_is_sent() {
+    let given = given(1).await;
+    let mut options = given.place.postgres_options().unwrap();
+    options.pool = 1;
+    let narrow = Db::open_postgres(options).await.unwrap();
+    let holder = narrow.begin().await.unwrap();
+    let waiting = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(holder);
+    };
+    let (advanced, ()) = tokio::join!(session::advance(&narrow, given.asked(0)), waiting);
+    let advanced = advanced.unwrap().unwrap();
+    assert!(advanced.rotated_at.since(NOW) >= Duration::from_millis(300), "{advanced:?}");
+    assert_eq!(advanced.idle_expires_at, NOW + LIFETIMES.idle, "and it is not good for longer");
+}
+
 #[tokio::test]
 async fn a_closed_database_tells_everyone() {
     let given = given(10).await;
