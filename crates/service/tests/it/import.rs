@@ -3,8 +3,8 @@ use domain::session::Jti;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
 use service::import::{
-    GroupOutcome, ImportedGroup, ImportedPermission, ImportedUser, RefusedToken, RowOutcome, apply_batch,
-    apply_groups, refuse_tokens, reserve_ids,
+    GroupOutcome, ImportedGroup, ImportedPermission, ImportedUser, Ready, RefusedToken, RowOutcome,
+    apply_batch, apply_groups, refuse_tokens, reserve_ids,
 };
 
 use crate::harness::{Harness, PASSWORD, START};
@@ -34,7 +34,11 @@ pub(crate) fn row(id: i64, name: &str) -> ImportedUser {
 }
 
 pub(crate) async fn apply(harness: &Harness, rows: &[ImportedUser]) -> Vec<RowOutcome> {
-    apply_batch(&harness.app, "django", rows, false).await.unwrap()
+    apply_batch(&harness.app, "django", &ready(rows), false).await.unwrap()
+}
+
+fn ready(rows: &[ImportedUser]) -> Vec<Ready> {
+    rows.iter().cloned().map(Ready::new).collect()
 }
 
 #[tokio::test]
@@ -42,7 +46,7 @@ async fn a_second_run_changes_nothing_and_changes_on_one_side_are_followed() {
     let harness = Harness::new().await;
     let mut rows = vec![row(5, "ann"), row(9, "ben")];
     let created = RowOutcome::Created { same_key_as: None };
-    assert_eq!(apply_batch(&harness.app, "django", &rows, true).await.unwrap().len(), 2);
+    assert_eq!(apply_batch(&harness.app, "django", &ready(&rows), true).await.unwrap().len(), 2);
     assert!(service::user::find(&harness.app, "ann").await.is_err(), "a dry run writes nothing");
     assert_eq!(apply(&harness, &rows).await, [created.clone(), created]);
     assert_eq!(apply(&harness, &rows).await, [RowOutcome::Unchanged, RowOutcome::Unchanged]);

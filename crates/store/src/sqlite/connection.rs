@@ -75,6 +75,22 @@ impl Conn {
         Ok(changed as u64)
     }
 
+    /// Runs a statement for each of many rows; answers for each whether it changed anything. The statement is looked up once.
+    pub(super) fn execute_each<'p, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        rows: impl Iterator<Item = [Param<'p>; N]>,
+    ) -> rusqlite::Result<Vec<bool>> {
+        let mut statement = self.prepared(sql)?;
+        rows.map(|row| {
+            for (index, param) in row.iter().enumerate() {
+                statement.raw_bind_parameter(index + 1, Bound(param))?;
+            }
+            Ok(statement.raw_execute()? > 0)
+        })
+        .collect()
+    }
+
     /// Runs a statement to its end and keeps at most `limit` rows.
     pub(super) fn query(
         &mut self,

@@ -71,10 +71,10 @@ impl Shared {
         }
     }
 
-    /// Stands in line.
-    pub(super) fn join(&self) -> Result<(u64, Turn)> {
+    /// Stands in line; `alone` for a group of one's own.
+    pub(super) fn join(&self, alone: bool) -> Result<(u64, Turn)> {
         let mut queue = self.queue.lock();
-        let place = queue.join()?;
+        let place = queue.join(alone)?;
         if !queue.is_gathering() {
             self.wake.notify_one();
         }
@@ -99,12 +99,14 @@ impl Shared {
         self.guarded(&mut desk, work)
     }
 
-    /// Releases the savepoint and joins those who wait for the group's commit. Both happen under the desk's lock:
+    /// Releases the savepoint, if there is one, and joins those who wait for the group's commit. Both happen under the desk's lock:
     /// what has been released cannot be taken back alone any more.
     pub(super) fn finish(&self, ticket: u64) -> Result<Outcome> {
         let mut desk = self.desk_of(ticket)?;
-        self.guarded(&mut desk, |conn| conn.control("RELEASE lease"))?;
-        desk.savepoint = false;
+        if desk.savepoint {
+            self.guarded(&mut desk, |conn| conn.control("RELEASE lease"))?;
+            desk.savepoint = false;
+        }
         let mut queue = self.queue.lock();
         let outcome = queue.finish();
         self.pass_on(queue);
