@@ -76,6 +76,35 @@ async fn names_that_differ_by_case_are_both_found_exactly_and_neither_by_another
 }
 
 #[tokio::test]
+async fn a_batch_is_stored_as_if_its_rows_came_one_by_one_whatever_their_order_and_ids() {
+    let harness = Harness::new().await;
+    // Neighbours in no order, and ids so far apart that they are not looked up as a range.
+    let far = 4_000_000_000_000_000;
+    let mut grouped = row(far, "zoe");
+    let editors =
+        ImportedGroup { id: 1, name: GroupName::parse("Editors").unwrap(), permissions: Vec::new() };
+    let groups = apply_groups(&harness.app, "django", &[], &[editors], false).await.unwrap();
+    grouped.groups = vec![groups.groups[&1].unwrap()];
+    let rows = [grouped, row(7, "Ben"), row(30, "ann"), row(8, "ben"), row(9, "Ben"), row(31, "carl")];
+    let created = RowOutcome::Created { same_key_as: None };
+    let outcomes = apply(&harness, &rows).await;
+    let look_alike = RowOutcome::Created { same_key_as: Some(UserId::new(7)) };
+    let name_taken = RowOutcome::NameTaken { by: UserId::new(7) };
+    let all = [&created, &created, &created, &look_alike, &name_taken, &created].map(Clone::clone);
+    assert_eq!(outcomes, all, "of two with one name the first is stored");
+    for (name, id) in [("zoe", far), ("Ben", 7), ("ben", 8), ("ann", 30), ("carl", 31)] {
+        assert_eq!(service::user::find(&harness.app, name).await.unwrap().id, UserId::new(id));
+    }
+    let again = apply(&harness, &rows).await;
+    let unchanged = again.iter().filter(|outcome| **outcome == RowOutcome::Unchanged).count();
+    assert_eq!((unchanged, &again[4]), (5, &name_taken));
+    // A batch of new ones between those that are here: their neighbours are none of its business.
+    let outcomes = apply(&harness, &[row(6, "dora"), row(10, "emil"), row(11, "ANN")]).await;
+    let look_alike = RowOutcome::Created { same_key_as: Some(UserId::new(30)) };
+    assert_eq!(outcomes, [created.clone(), created, look_alike]);
+}
+
+#[tokio::test]
 async fn what_was_deleted_here_stays_deleted_and_ids_go_on_above_the_source() {
     let harness = Harness::new().await;
     apply(&harness, &[row(5, "ann")]).await;
