@@ -1,4 +1,4 @@
-//! How many rows a batch has: enough to share its costs, few enough that others who write wait for a fraction of a second.
+//! How many rows a batch has: enough to share its costs, few enough that others who write wait for about a second at most.
 
 use domain::time::Timestamp;
 
@@ -8,8 +8,8 @@ const FIRST: usize = 2_000;
 const LEAST: usize = 500;
 /// A batch grows to at most this many times the one before it.
 const GROWTH: i64 = 4;
-/// How long a batch should take, in microseconds. A transaction of five seconds would be taken back.
-const AIM: i64 = 700_000;
+/// How long a batch should take, in microseconds. A transaction of fifteen seconds would be taken back.
+const AIM: i64 = 1_000_000;
 
 /// The size of the next batch, by how long the last one took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +63,10 @@ mod tests {
         let mut pace = Pace::up_to(50_000);
         assert_eq!(pace.rows(), 2_000);
         assert_eq!(after(&mut pace, 10), 8_000, "four times at most");
-        assert_eq!(after(&mut pace, 350), 16_000);
+        assert_eq!(after(&mut pace, 500), 16_000);
         assert_eq!(after(&mut pace, 100), 50_000);
-        assert_eq!(after(&mut pace, 700), 50_000);
-        assert_eq!(after(&mut pace, 3_500), 10_000);
+        assert_eq!(after(&mut pace, 1_000), 50_000);
+        assert_eq!(after(&mut pace, 5_000), 10_000);
         assert_eq!(after(&mut pace, 3_600_000), 500, "never nothing");
         assert_eq!(after(&mut pace, -5), 2_000, "a clock that is set back is as good as a quick batch");
     }

@@ -41,6 +41,8 @@ pub(super) struct Group {
     left: usize,
     /// Whether it has given none yet.
     fresh: bool,
+    /// Whether its only lease is one that wanted to be alone.
+    alone: bool,
     /// Callers that have committed and wait for the disk.
     members: Vec<oneshot::Sender<Result<()>>>,
     /// Why nothing of it can be committed any more.
@@ -116,7 +118,8 @@ impl Queue {
     }
 
     pub(super) fn open_group(&mut self, batch: usize) {
-        self.group = Some(Group { left: batch, fresh: true, members: Vec::new(), broken: None });
+        self.group =
+            Some(Group { left: batch, fresh: true, alone: false, members: Vec::new(), broken: None });
         self.next();
     }
 
@@ -141,10 +144,16 @@ impl Queue {
             if next.turn.send(Ok(())).is_ok() {
                 group.left = if next.alone { 0 } else { group.left - 1 };
                 group.fresh = false;
+                group.alone = next.alone;
                 self.holder = Some(next.ticket);
                 return;
             }
         }
+    }
+
+    /// Whether the lease in force shares its group with nobody.
+    pub(super) fn is_alone(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.alone)
     }
 
     /// Whether a group is open: the writer thread then waits for its end, not for more callers.
@@ -232,6 +241,7 @@ mod tests {
         for (ticket, _) in &turns {
             queue.open_group(10);
             assert!(queue.holds(*ticket));
+            assert_eq!(queue.is_alone(), *ticket == turns[1].0);
             let _outcome = queue.finish();
             assert!(queue.holder().is_none(), "the next one waits for the next group");
             assert_eq!(queue.take_group().size(), 1);

@@ -16,6 +16,9 @@ use crate::{DbStats, Error, Result};
 /// Longest time that one caller may keep the connection. Ours keep it for microseconds.
 const LEASE_LIMIT: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(5) };
 
+/// The same for one that writes many rows, and whose size follows from how long the last one took: a disk may become slow.
+const BULK_LEASE_LIMIT: Duration = Duration::from_secs(15);
+
 pub(super) struct Shared {
     pub(super) desk: Mutex<Desk>,
     pub(super) queue: Mutex<Queue>,
@@ -147,13 +150,12 @@ impl Shared {
     pub(super) fn gather(&self) {
         let mut queue = self.queue.lock();
         while let Some(holder) = queue.holder() {
-            let timed_out = self.wake.wait_for(&mut queue, LEASE_LIMIT).timed_out();
+            let limit = if queue.is_alone() { BULK_LEASE_LIMIT } else { LEASE_LIMIT };
+            let timed_out = self.wake.wait_for(&mut queue, limit).timed_out();
             if timed_out && queue.holds(holder) && MutexGuard::unlocked(&mut queue, || self.take_back(holder))
             {
                 self.counters.overdue.fetch_add(1, Relaxed);
-                tracing::error!(
-                    "a transaction was held open for more than {LEASE_LIMIT:?} and was taken back"
-                );
+                tracing::error!("a transaction was held open for more than {limit:?} and was taken back");
             }
         }
     }
