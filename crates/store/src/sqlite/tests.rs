@@ -78,7 +78,8 @@ async fn a_transaction_with_a_group_of_its_own_takes_back_all_that_it_wrote_and_
     let mut alone = engine.begin_alone().await.unwrap();
     alone.execute(INSERT, &[Param::Int(5)]).unwrap();
     let (own, other) = tokio::join!(alone.commit(), add(&engine, 6));
-    (own.unwrap(), other.unwrap());
+    own.unwrap();
+    other.unwrap();
     assert_eq!(ids(&engine).await, [3, 5, 6]);
     assert_eq!(engine.stats().largest_group, 1);
 }
