@@ -121,6 +121,18 @@ impl Db {
         }
     }
 
+    /// As [`Db::begin`], for a transaction of many rows. On SQLite it shares its fsync with nobody, and needs no memory for
+    /// what its pages held before.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn begin_bulk(&self) -> Result<Tx> {
+        match &self.engine {
+            Kind::Sqlite(engine) => Ok(Tx::new(Inner::SqliteWrite(engine.begin_alone().await?))),
+            Kind::Postgres(_) => self.begin().await,
+        }
+    }
+
     /// Gets ready for transactions of many rows, until it is closed: the embedded engine keeps more pages in memory, and copies its
     /// log into the file later, so that a page which many transactions change is copied once.
     ///
@@ -288,6 +300,31 @@ impl Tx {
             Inner::SqliteWrite(lease) => lease.execute(sql, params),
             Inner::SqliteRead(reader) => reader.execute(sql, params),
             Inner::Postgres(transaction) => transaction.execute(sql, params).await,
+        };
+        self.note(result)
+    }
+
+    /// Runs a statement that returns no rows for each of many rows; answers for each whether it changed anything. Where a
+    /// statement is a round trip, one that takes many rows at once is better.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub(crate) async fn execute_each<'p, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        rows: impl Iterator<Item = [Param<'p>; N]>,
+    ) -> Result<Vec<bool>> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.execute_each(sql, rows),
+            Inner::SqliteRead(reader) => rows.map(|row| Ok(reader.execute(sql, &row)? > 0)).collect(),
+            Inner::Postgres(transaction) => {
+                let mut changed = Vec::new();
+                for row in rows {
+                    changed.push(transaction.execute(sql, &row).await? > 0);
+                }
+                Ok(changed)
+            }
         };
         self.note(result)
     }

@@ -55,6 +55,7 @@ macro_rules! migrations {
             Migration::added(9, "administration", text!($engine, "0009_administration")),
             Migration::added(10, "api_keys", text!($engine, "0010_api_keys")),
             Migration::added(11, "throttle", text!($engine, "0011_throttle")),
+            Migration::added(13, "fewer_indexes", text!($engine, "0013_fewer_indexes")),
         ]
     };
 }
