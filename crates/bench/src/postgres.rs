@@ -30,6 +30,13 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Makes and starts a server in a new folder of the run, with [`POPULATION`] accounts and as many dormant sessions.
     pub(crate) async fn start(bench: &Bench, name: &str) -> Result<Self> {
+        let cluster = Self::start_empty(bench, name).await?;
+        cluster.seed(bench, &bench.folder(&format!("{name}-seed"))?).await?;
+        Ok(cluster)
+    }
+
+    /// The same without a schema.
+    pub(crate) async fn start_empty(bench: &Bench, name: &str) -> Result<Self> {
         bench.let_others_pass()?;
         let folder = bench.folder(name)?;
         let url = make(&folder)?;
@@ -38,7 +45,6 @@ impl Cluster {
         let mut cluster = Self { server, url };
         cluster.wait().await?;
         cluster.check_durable().await?;
-        cluster.seed(bench, &bench.folder(&format!("{name}-seed"))?).await?;
         Ok(cluster)
     }
 

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use service::App;
-use service::import::{Groups, ImportedUser, apply_batch, prepare, reserve_ids};
+use service::import::{Groups, Pace, Ready, apply_batch, prepare, reserve_ids};
 use tokio::sync::mpsc;
 
 use crate::report::{Note, NoteKind, Recorder, Report};
@@ -28,8 +28,8 @@ use source::{RawRow, Source};
 
 /// The name under which the store remembers what came from here.
 const NAME: &str = "django";
-/// Batches that are read ahead.
-const AHEAD: usize = 1;
+/// Users that are read at once.
+const PAGE: usize = 1_000;
 
 /// What to import and how.
 #[derive(Debug)]
@@ -59,10 +59,10 @@ pub async fn run(
     if !dry_run {
         reserve_ids(app, sequence).await?;
     }
-    let size = prepare(app).await?;
+    let pace = prepare(app).await?;
     let groups = Arc::new(group::bring(app, &opened.catalog, dry_run, &mut recorder).await?);
     let (source, highest) =
-        users(app, source, groups, (size, opened.total), &mut recorder, &mut progress).await?;
+        users(app, source, groups, (pace, opened.total), &mut recorder, &mut progress).await?;
     token::bring(app, source, dry_run, &mut recorder).await?;
     recorder.report.ids_reserved_to = highest.max(sequence);
     if !dry_run {
@@ -96,8 +96,23 @@ async fn on_thread<T: Send + 'static>(
 /// Rows that have been read and checked.
 struct Batch {
     read: u64,
-    users: Vec<ImportedUser>,
+    users: Vec<Ready>,
     notes: Vec<Note>,
+}
+
+impl Batch {
+    /// As many pages as a batch should have rows of; nothing after the last one.
+    async fn gather(pages: &mut mpsc::Receiver<Self>, rows: usize) -> Option<Self> {
+        let mut batch = pages.recv().await?;
+        while batch.users.len() < rows
+            && let Some(page) = pages.recv().await
+        {
+            batch.read += page.read;
+            batch.users.extend(page.users);
+            batch.notes.extend(page.notes);
+        }
+        Some(batch)
+    }
 }
 
 /// Brings the users: read and checked on one thread, stored from this one. Answers the highest id.
@@ -105,20 +120,23 @@ async fn users(
     app: &App,
     source: Source,
     groups: Arc<Groups>,
-    (size, total): (usize, u64),
+    (mut pace, total): (Pace, u64),
     recorder: &mut Recorder,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(Source, i64), Error> {
     let dry_run = recorder.report.dry_run;
     let mut seen = if dry_run { Some(Seen::new()?) } else { None };
-    let (send, mut receive) = mpsc::channel(AHEAD);
-    let reader = tokio::task::spawn_blocking(move || read(source, size, &groups, dry_run, &send));
+    // One batch is stored while the next is read.
+    let (send, mut receive) = mpsc::channel(pace.most().div_ceil(PAGE));
+    let reader = tokio::task::spawn_blocking(move || read(source, &groups, dry_run, &send));
     let mut highest = 0;
-    while let Some(Batch { read, users, notes }) = receive.recv().await {
+    while let Some(Batch { read, users, notes }) = Batch::gather(&mut receive, pace.rows()).await {
         recorder.report.read += read;
         notes.into_iter().for_each(|note| recorder.note(note));
+        let began = app.clock.now();
         let outcomes = apply_batch(app, NAME, &users, dry_run).await?;
-        for (user, mut outcome) in users.iter().zip(outcomes) {
+        pace.note(users.len(), began, app.clock.now());
+        for (user, mut outcome) in users.iter().map(Ready::user).zip(outcomes) {
             let id = user.id.map_or(0, |id| id.get());
             highest = highest.max(id);
             recorder.count_scheme(&user.password_scheme);
@@ -136,14 +154,13 @@ async fn users(
 /// Reads all users to their end, or until nobody takes them any more.
 fn read(
     mut source: Source,
-    size: usize,
     groups: &Groups,
     dry_run: bool,
     send: &mpsc::Sender<Batch>,
 ) -> Result<Source, Error> {
     let mut after = i64::MIN;
     loop {
-        let raw = source.rows_after(after, size)?;
+        let raw = source.rows_after(after, PAGE)?;
         let Some(last) = raw.last() else { return Ok(source) };
         after = last.id;
         if send.blocking_send(checked(raw, groups, dry_run)).is_err() {
@@ -166,7 +183,7 @@ fn checked(raw: Vec<RawRow>, groups: &Groups, dry_run: bool) -> Batch {
                     // The groups of a dry run are not there.
                     (user.groups, user.permissions) = (Vec::new(), Vec::new());
                 }
-                batch.users.push(user);
+                batch.users.push(Ready::new(user));
             }
             Err(reason) => batch.notes.push(origin.note(row.shown_name(), NoteKind::Unusable, reason)),
         }

@@ -13,7 +13,7 @@ use std::io::Read;
 
 use domain::user::UserId;
 use service::App;
-use service::import::{ImportedUser, apply_batch, reserve_ids};
+use service::import::{ImportedUser, Ready, apply_batch, reserve_ids};
 use tokio::sync::mpsc;
 
 use crate::report::{Note, NoteKind, Recorder, Report};
@@ -97,7 +97,7 @@ async fn store(
     let mut highest = 0;
     let (numbers, users) = without_doubles(rows, seen, recorder)?;
     let outcomes = apply_batch(app, NAME, &users, dry_run).await?;
-    for ((row, user), mut outcome) in numbers.into_iter().zip(&users).zip(outcomes) {
+    for ((row, user), mut outcome) in numbers.into_iter().zip(users.iter().map(Ready::user)).zip(outcomes) {
         let id = user.id.map(UserId::get);
         highest = highest.max(id.unwrap_or(0));
         recorder.count_scheme(&user.password_scheme);
@@ -114,7 +114,7 @@ fn without_doubles(
     rows: Vec<(u64, ImportedUser)>,
     seen: &mut Seen,
     recorder: &mut Recorder,
-) -> Result<(Vec<u64>, Vec<ImportedUser>), Error> {
+) -> Result<(Vec<u64>, Vec<Ready>), Error> {
     let mut kept = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for (row, user) in rows {
         let id = user.id.map(UserId::get);
@@ -125,7 +125,7 @@ fn without_doubles(
             (None, Some(first)) => ("name", NoteKind::NameTaken, first),
             (None, None) => {
                 kept.0.push(row);
-                kept.1.push(user);
+                kept.1.push(Ready::new(user));
                 continue;
             }
         };

@@ -9,7 +9,7 @@
 //! Which of two versions of an account wins is decided in `service::import`, in the transaction that writes it.
 //!
 //! # How to add a source
-//! A module with a `run` that reads rows in batches, makes `service::import::ImportedUser`s of them, hands them to
+//! A module with a `run` that reads rows in batches, makes `service::import::Ready` users of them, hands them to
 //! `service::import::apply_batch` under a name of its own, and adds every row that is not taken over as it stands to
 //! the [`report::Report`].
 #![warn(missing_docs)]

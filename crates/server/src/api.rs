@@ -33,6 +33,7 @@ pub(crate) struct Detail {
     /// What went wrong, for people.
     pub(crate) detail: String,
     /// What went wrong, for programs; not every failure has one.
+    #[schema(nullable = false)]
     pub(crate) code: Option<String>,
 }
 
@@ -43,6 +44,7 @@ pub(crate) struct OAuthError {
     #[schema(example = "invalid_request")]
     error: String,
     /// What went wrong, for people.
+    #[schema(nullable = false)]
     error_description: Option<String>,
 }
 
@@ -50,6 +52,15 @@ pub(crate) struct OAuthError {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "username": ["This field is required."] }))]
 pub(crate) struct FieldErrors(#[schema(inline)] std::collections::BTreeMap<String, Vec<String>>);
+
+/// A request that cannot be done as it is: faulty fields, or a fault of the whole.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes answers that are made elsewhere")]
+pub(crate) enum Faulty {
+    Fields(FieldErrors),
+    Whole(Detail),
+}
 
 /// A password is taken as it is: white space and null characters are part of it.
 fn password_field(value: Value<'_>) -> Field {
@@ -60,5 +71,5 @@ fn password_field(value: Value<'_>) -> Field {
 /// The token of a link. Ours are 43 characters; what is much longer is none.
 fn token_field(value: Value<'_>) -> Field {
     let token = value.char_field()?;
-    if token.len() > 128 { Err(vec![field::too_long(128)]) } else { Ok(token) }
+    if token.chars().count() > 128 { Err(vec![field::too_long(128)]) } else { Ok(token) }
 }

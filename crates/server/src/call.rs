@@ -71,7 +71,10 @@ impl Call {
     }
 
     /// The parameters of the query, in the order of the names; others are ignored.
-    pub(crate) fn query<const N: usize>(&self, names: [&str; N]) -> Result<[Option<String>; N], Error> {
+    pub(crate) fn query<const N: usize>(
+        &self,
+        names: [&'static str; N],
+    ) -> Result<[Option<String>; N], Error> {
         extract::query(self.query.as_deref().unwrap_or_default(), names)
     }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use domain::field::{self, FieldErrors};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -43,7 +44,7 @@ pub(crate) fn fields<'a, const N: usize>(
     }
     let is = |ours| header_value::serves(ours, &content_type);
     if content_type == "application/json" || is("application/json") {
-        return json_fields(body, names, Others::Ignored);
+        return Ok(json_fields(body, names, Others::Ignored)?.map(Value::or_number));
     }
     if is("application/x-www-form-urlencoded") {
         return form::read(body, names).map_err(|words| Error::Malformed(words.into()));
@@ -56,7 +57,7 @@ pub(crate) fn fields<'a, const N: usize>(
 }
 
 /// The members `names` of a JSON body that has no others, for the routes that the replaced service did not have: they take
-/// neither forms nor unknown members (HB-02, IN-03). An empty body has no members, whatever its type.
+/// neither forms nor unknown members nor numbers for texts (HB-02, IN-03). An empty body has no members, whatever its type.
 ///
 /// # Errors
 /// 415 for another type, 400 for a body that is not of its type.
@@ -90,12 +91,23 @@ pub(crate) fn parameters<'a, const N: usize>(
     form::read_once(body, names).map_err(|words| Error::InvalidParameters(words.into()))
 }
 
-/// The parameters `names` of a query, in the order of the question; others are ignored.
+/// The parameters `names` of a query, each at most once, in the order of the question; others are ignored.
 ///
 /// # Errors
-/// 400 for a query that is not form-encoded.
-pub(crate) fn query<const N: usize>(query: &str, names: [&str; N]) -> Result<[Option<String>; N], Error> {
-    let values = form::read(query.as_bytes(), names).map_err(|words| Error::Malformed(words.into()))?;
+/// 400 for too many parameters, one that is repeated (two readers could take either), or one with U+0000, which PostgreSQL has in no
+/// text.
+pub(crate) fn query<const N: usize>(
+    query: &str,
+    names: [&'static str; N],
+) -> Result<[Option<String>; N], Error> {
+    let values = form::read_once(query.as_bytes(), names).map_err(|words| Error::Malformed(words.into()))?;
+    let mut errors = FieldErrors::default();
+    for (name, value) in names.iter().zip(&values) {
+        if matches!(value, Value::Text(text) if text.text.contains('\0')) {
+            errors.push(name, vec![field::NULL_CHARACTERS.into()]);
+        }
+    }
+    errors.into_result()?;
     Ok(values.map(|value| match value {
         Value::Text(text) => Some(text.text.into_owned()),
         _ => None,

@@ -5,6 +5,10 @@ use utoipa::{Modify, OpenApi};
 
 use crate::api;
 
+mod common;
+
+use common::Common;
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -79,7 +83,7 @@ use crate::api;
         (name = "admin", description = "For administrators, where ADMIN_API is on"),
         (name = "operation", description = "For those who run the service"),
     ),
-    modifiers(&Credentials)
+    modifiers(&Credentials, &Common)
 )]
 struct Document;
 

@@ -2,16 +2,17 @@
 //!
 //! A batch is one transaction. Most of its rows are new, or are known and unchanged: both are told by two lookups for the
 //! whole batch, and new ones are stored by as few statements as the engine allows. Whatever meets something that is here
-//! already is looked at alone (`import/row.rs`).
+//! already is looked at alone (`import/row.rs`). How large a batch is follows from how long the last one took (`import/pace.rs`).
 
 mod group;
+mod pace;
 mod row;
 mod token;
 
 use domain::audit::{Event, EventKind};
 use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
-use domain::user::{EmailAddress, UserId, Username};
+use domain::user::{EmailAddress, NameKey, UserId, Username};
 use store::change::Change;
 use store::imported_user::{self, Fresh};
 use store::user::{NewPassword, NewUser};
@@ -23,6 +24,7 @@ use crate::{App, retry};
 pub use group::{
     GroupOutcome, Groups, ImportedGroup, ImportedPermission, apply_groups, group_named, permission_named,
 };
+pub use pace::Pace;
 pub use store::{Error as StoreError, Foreign, PostgresOptions, Row};
 pub use token::{RefusedToken, refuse_tokens};
 
@@ -63,6 +65,31 @@ pub struct ImportedUser {
     pub fingerprint: [u8; 32],
 }
 
+/// A row with all that can be worked out without the database: on the thread that reads, while another writes.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    user: ImportedUser,
+    key: NameKey,
+    /// What is remembered of the account once it is stored.
+    our_digest: [u8; 32],
+}
+
+impl Ready {
+    /// Works it out.
+    #[must_use]
+    pub fn new(user: ImportedUser) -> Self {
+        // No time is part of the digest.
+        let our_digest = our_digest(&new_user(&user, true, Timestamp::from_micros(0)), &user);
+        Self { key: user.username.key(), our_digest, user }
+    }
+
+    /// The row.
+    #[must_use]
+    pub fn user(&self) -> &ImportedUser {
+        &self.user
+    }
+}
+
 /// What became of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowOutcome {
@@ -94,17 +121,17 @@ pub enum RowOutcome {
     },
 }
 
-/// Gets the database ready for an import, and says how many rows a batch should have: enough to share its costs, few enough
-/// that others who write wait for a fraction of a second.
+/// Gets the database ready for an import, and says how many rows a batch should have.
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn prepare(app: &App) -> Result<usize> {
+pub async fn prepare(app: &App) -> Result<Pace> {
     app.db.prepare_for_bulk().await?;
     Ok(match app.db.dialect() {
-        Dialect::Sqlite => 20_000,
+        // The more rows, the more of them share a page of an index, which is then written once.
+        Dialect::Sqlite => Pace::up_to(50_000),
         // A statement may take five seconds, also on a server that is busy.
-        Dialect::Postgres => 5_000,
+        Dialect::Postgres => Pace::up_to(5_000),
     })
 }
 
@@ -112,13 +139,8 @@ pub async fn prepare(app: &App) -> Result<usize> {
 ///
 /// # Errors
 /// When the database cannot be written; nothing of the batch is stored then.
-pub async fn apply_batch(
-    app: &App,
-    source: &str,
-    rows: &[ImportedUser],
-    dry_run: bool,
-) -> Result<Vec<RowOutcome>> {
-    let highest = rows.iter().filter_map(|row| row.id).max();
+pub async fn apply_batch(app: &App, source: &str, rows: &[Ready], dry_run: bool) -> Result<Vec<RowOutcome>> {
+    let highest = rows.iter().filter_map(|row| row.user.id).max();
     if let Some(highest) = highest.filter(|_| !dry_run && app.db.dialect() == Dialect::Postgres) {
         // Ids given here do not move the sequence on: a registration meanwhile must not be issued one of them.
         reserve_ids(app, highest.get()).await?;
@@ -132,14 +154,9 @@ pub async fn apply_batch(
     }
 }
 
-async fn try_to_apply(
-    app: &App,
-    source: &str,
-    rows: &[ImportedUser],
-    dry_run: bool,
-) -> Result<Vec<RowOutcome>> {
+async fn try_to_apply(app: &App, source: &str, rows: &[Ready], dry_run: bool) -> Result<Vec<RowOutcome>> {
     let mut changes: Vec<Change> = Vec::new();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.db.begin_bulk().await?;
     let now = app.clock.now(); // of the batch: an import takes long
     let mut outcomes = sort_out(&mut tx, source, rows).await?;
     store_new(&mut tx, now, source, rows, &mut outcomes).await?;
@@ -147,7 +164,9 @@ async fn try_to_apply(
     for (row, standing) in rows.iter().zip(outcomes) {
         answers.push(match standing {
             Standing::Done(outcome) => outcome,
-            Standing::New | Standing::Met => row::apply(&mut tx, now, source, row, &mut changes).await?,
+            Standing::New | Standing::Met => {
+                row::apply(&mut tx, now, source, &row.user, &mut changes).await?
+            }
         });
     }
     if !dry_run {
@@ -170,8 +189,8 @@ enum Standing {
     Done(RowOutcome),
 }
 
-async fn sort_out(tx: &mut Tx, source: &str, rows: &[ImportedUser]) -> Result<Vec<Standing>> {
-    let ids: Vec<i64> = rows.iter().filter_map(|row| row.id).map(UserId::get).collect();
+async fn sort_out(tx: &mut Tx, source: &str, rows: &[Ready]) -> Result<Vec<Standing>> {
+    let ids: Vec<i64> = rows.iter().filter_map(|row| row.user.id).map(UserId::get).collect();
     let present = imported_user::present(tx, source, &ids).await?;
     let standing = |row: &ImportedUser| {
         let Some(id) = row.id.map(UserId::get) else { return Standing::Met };
@@ -181,7 +200,7 @@ async fn sort_out(tx: &mut Tx, source: &str, rows: &[ImportedUser]) -> Result<Ve
             _ => Standing::Met,
         }
     };
-    Ok(rows.iter().map(standing).collect())
+    Ok(rows.iter().map(|row| standing(&row.user)).collect())
 }
 
 /// Stores the new rows together. Those whose name is taken, wholly or but for its case, stay for a look at each.
@@ -189,7 +208,7 @@ async fn store_new(
     tx: &mut Tx,
     now: Timestamp,
     source: &str,
-    rows: &[ImportedUser],
+    rows: &[Ready],
     standings: &mut [Standing],
 ) -> Result<()> {
     let places: Vec<usize> =
@@ -197,7 +216,7 @@ async fn store_new(
     let fresh: Vec<Fresh<'_>> = places.iter().map(|place| fresh(&rows[*place], now)).collect();
     let stored = imported_user::insert_fresh(tx, source, &fresh).await?;
     for (place, stored) in places.into_iter().zip(stored) {
-        let row = &rows[place];
+        let row = &rows[place].user;
         if let (true, Some(id)) = (stored, row.id) {
             add_memberships(tx, id, row).await?;
             standings[place] = Standing::Done(RowOutcome::Created { same_key_as: None });
@@ -206,11 +225,15 @@ async fn store_new(
     Ok(())
 }
 
-fn fresh(row: &ImportedUser, now: Timestamp) -> Fresh<'_> {
-    let user = new_user(row, true, now);
-    let text = imported_user::fingerprint_of_new(&user, &row.groups, &row.permissions);
-    let our_digest = crypto::keyed::sha256(text.as_bytes());
-    Fresh { user, source_digest: row.fingerprint, our_digest }
+fn fresh(row: &Ready, now: Timestamp) -> Fresh<'_> {
+    let Ready { user, key, our_digest } = row;
+    Fresh { user: new_user(user, true, now), key, source_digest: user.fingerprint, our_digest: *our_digest }
+}
+
+/// What is remembered of an account that is stored so.
+fn our_digest(new: &NewUser<'_>, row: &ImportedUser) -> [u8; 32] {
+    let text = imported_user::fingerprint_of_new(new, &row.groups, &row.permissions);
+    crypto::keyed::sha256(text.as_bytes())
 }
 
 fn new_user(row: &ImportedUser, claims_key: bool, now: Timestamp) -> NewUser<'_> {

@@ -69,7 +69,7 @@ async fn attempt(app: &App, caller: &Caller, claims: &Claims) -> Result<Refreshe
 }
 
 /// What nearly every refresh is: the token is the current one of a good session. One statement finds out, moves the session
-/// on and is committed. Otherwise nothing has changed, and a second look says what is to be done.
+/// on and is committed. Otherwise nothing has changed by it, and a second look says what is to be done.
 async fn rotate_at_once(app: &App, caller: &Caller, claims: &Claims) -> Result<Option<Session>> {
     let (Some(id), Some(presented)) = (claims.session, Jti::parse(&claims.jti)) else { return Ok(None) };
     if !app.settings.tokens.rotation {
@@ -77,8 +77,8 @@ async fn rotate_at_once(app: &App, caller: &Caller, claims: &Claims) -> Result<O
     }
     let next = Jti::new(crypto::random::fill());
     let idle_expires_at = caller.now + app.settings.tokens.refresh_lifetime;
-    let asked = Advance { id, user: claims.user_id, presented, next, idle_expires_at };
-    let rotated = store::session::advance(app.db.begin().await?, &asked, caller.now).await?;
+    let asked = Advance { id, user: claims.user_id, presented, next, now: caller.now, idle_expires_at };
+    let rotated = store::session::advance(&app.db, asked).await?;
     app.counters.refreshes.fetch_add(u64::from(rotated.is_some()), Relaxed);
     Ok(rotated)
 }

@@ -121,6 +121,18 @@ impl Db {
         }
     }
 
+    /// As [`Db::begin`], for a transaction of many rows. On SQLite it shares its fsync with nobody, and needs no memory for
+    /// what its pages held before.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn begin_bulk(&self) -> Result<Tx> {
+        match &self.engine {
+            Kind::Sqlite(engine) => Ok(Tx::new(Inner::SqliteWrite(engine.begin_alone().await?))),
+            Kind::Postgres(_) => self.begin().await,
+        }
+    }
+
     /// Gets ready for transactions of many rows, until it is closed: the embedded engine keeps more pages in memory, and copies its
     /// log into the file later, so that a page which many transactions change is copied once.
     ///
@@ -309,6 +321,31 @@ impl Tx {
         self.note(result)
     }
 
+    /// Runs a statement that returns no rows for each of many rows; answers for each whether it changed anything. Where a
+    /// statement is a round trip, one that takes many rows at once is better.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub(crate) async fn execute_each<'p, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        rows: impl Iterator<Item = [Param<'p>; N]>,
+    ) -> Result<Vec<bool>> {
+        self.check()?;
+        let result = match &mut self.inner {
+            Inner::SqliteWrite(lease) => lease.execute_each(sql, rows),
+            Inner::SqliteRead(reader) => rows.map(|row| Ok(reader.execute(sql, &row)? > 0)).collect(),
+            Inner::Postgres(transaction) => {
+                let mut changed = Vec::new();
+                for row in rows {
+                    changed.push(transaction.execute(sql, &row).await? > 0);
+                }
+                Ok(changed)
+            }
+        };
+        self.note(result)
+    }
+
     /// Runs a statement whose outcome nobody asks for, without waiting for it where the database is elsewhere: it is then sent
     /// with the next statement or the commit, before that, in the same round trip.
     ///
@@ -353,27 +390,6 @@ impl Tx {
             Inner::Postgres(transaction) => transaction.query(sql, params).await,
         };
         self.note(result)
-    }
-
-    /// Runs the last statement and commits, as [`Tx::query_opt`] and [`Tx::commit`] would. When it is the only one,
-    /// PostgreSQL does all of it in one round trip. A statement that answers no row has to be one that changed nothing.
-    ///
-    /// # Errors
-    /// As [`Tx::execute`] and [`Tx::commit`].
-    pub async fn query_opt_and_commit(
-        mut self,
-        sql: &'static str,
-        params: &[Param<'_>],
-    ) -> Result<Option<Row>> {
-        self.check()?;
-        if let Inner::Postgres(transaction) = self.inner {
-            let row = transaction.query_opt_and_commit(sql, params).await?;
-            self.undo.0.clear();
-            return Ok(row);
-        }
-        let Some(row) = self.query_opt(sql, params).await? else { return Ok(None) };
-        self.commit().await?;
-        Ok(Some(row))
     }
 
     /// Shows every row of a statement to `look` without keeping it, and where the database is in this process without

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
-use domain::user::{User, UserId};
+use domain::user::{NameKey, User, UserId};
 use serde_json::json;
 
 use crate::user::{Credentials, NewPassword, NewUser};
@@ -30,6 +30,11 @@ const FIND_OTHER_WITH_CLAIM: &str = "SELECT id FROM users WHERE username_claim =
 const RAISE_SEQUENCE: &str = "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'users' AND seq < $1";
 const START_SEQUENCE: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT 'users', $1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users')";
 
+// What is there under a run of ids: most batches are one, and a range costs less than a list.
+const KNOWN_BETWEEN: &str =
+    "SELECT user_id, source_digest FROM imported_users WHERE source = $1 AND user_id BETWEEN $2 AND $3";
+const TAKEN_BETWEEN: &str = "SELECT id, 1 FROM users WHERE id BETWEEN $1 AND $2 UNION ALL SELECT id, 0 FROM deleted_users WHERE id BETWEEN $1 AND $2";
+
 // Many rows in one statement where a statement is a round trip; ids come as a JSON list on both engines.
 const KNOWN_SQLITE: &str = "SELECT user_id, source_digest FROM imported_users WHERE source = $1 AND user_id IN (SELECT value FROM json_each($2))";
 const TAKEN_SQLITE: &str = "SELECT id, 1 FROM users WHERE id IN (SELECT value FROM json_each($1)) UNION ALL SELECT id, 0 FROM deleted_users WHERE id IN (SELECT value FROM json_each($1))";
@@ -45,8 +50,16 @@ const LOCK_USERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 const RAISE_LAST_ID: &str = "SELECT setval('users_id_seq', $1) FROM users_id_seq WHERE last_value < $1";
 
 /// Every statement of this file that both engines read.
-pub const STATEMENTS: &[&str] =
-    &[FIND, SAVE, UPDATE_USER, FIND_CREDENTIALS_BY_ID, FIND_OTHER_WITH_NAME, FIND_OTHER_WITH_CLAIM];
+pub const STATEMENTS: &[&str] = &[
+    FIND,
+    SAVE,
+    UPDATE_USER,
+    FIND_CREDENTIALS_BY_ID,
+    FIND_OTHER_WITH_NAME,
+    FIND_OTHER_WITH_CLAIM,
+    KNOWN_BETWEEN,
+    TAKEN_BETWEEN,
+];
 /// Those for SQLite.
 pub const SQLITE_STATEMENTS: &[&str] =
     &[RAISE_SEQUENCE, START_SEQUENCE, KNOWN_SQLITE, TAKEN_SQLITE, INSERT_NEW_SQLITE];
@@ -75,24 +88,39 @@ pub struct Present {
 pub struct Fresh<'a> {
     /// The account; it has an id.
     pub user: NewUser<'a>,
+    /// The key of its name.
+    pub key: &'a NameKey,
     /// What is remembered.
     pub source_digest: [u8; 32],
     /// What is remembered.
     pub our_digest: [u8; 32],
 }
 
-/// Looks up the ids of a batch.
+/// A range of ids is looked up as such when it has at most this many times as many ids as are asked for.
+const SPARSEST: u64 = 4;
+
+/// Looks up the ids of a batch; there may be more in the answer.
 pub async fn present(tx: &mut Tx, source: &str, ids: &[i64]) -> Result<Present> {
-    let list = json!(ids).to_string();
-    let (known, taken) = match tx.dialect() {
-        Dialect::Sqlite => (KNOWN_SQLITE, TAKEN_SQLITE),
-        Dialect::Postgres => (KNOWN_POSTGRES, TAKEN_POSTGRES),
+    let (Some(first), Some(last)) = (ids.iter().min(), ids.iter().max()) else {
+        return Ok(Present::default());
+    };
+    let (known, taken) = if last.abs_diff(*first) < SPARSEST * ids.len() as u64 {
+        let known = tx.query(KNOWN_BETWEEN, &[source.into(), (*first).into(), (*last).into()]).await?;
+        (known, tx.query(TAKEN_BETWEEN, &[(*first).into(), (*last).into()]).await?)
+    } else {
+        let list = json!(ids).to_string();
+        let (known, taken) = match tx.dialect() {
+            Dialect::Sqlite => (KNOWN_SQLITE, TAKEN_SQLITE),
+            Dialect::Postgres => (KNOWN_POSTGRES, TAKEN_POSTGRES),
+        };
+        let known = tx.query(known, &[source.into(), list.as_str().into()]).await?;
+        (known, tx.query(taken, &[list.as_str().into()]).await?)
     };
     let mut present = Present::default();
-    for row in tx.query(known, &[source.into(), list.as_str().into()]).await? {
+    for row in known {
         present.known.insert(row.int(0)?, row.blob(1)?.to_vec());
     }
-    for row in tx.query(taken, &[list.as_str().into()]).await? {
+    for row in taken {
         present.taken.insert(row.int(0)?, row.flag(1)?);
     }
     Ok(present)
@@ -102,25 +130,36 @@ pub async fn present(tx: &mut Tx, source: &str, ids: &[i64]) -> Result<Present> 
 /// or id is taken, also by one before it, is left out.
 pub async fn insert_fresh(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
     match tx.dialect() {
-        Dialect::Sqlite => {
-            let mut stored = Vec::with_capacity(fresh.len());
-            for row in fresh {
-                stored.push(insert_one(tx, source, row).await?);
-            }
-            Ok(stored)
-        }
+        Dialect::Sqlite => insert_in_order(tx, source, fresh).await,
         Dialect::Postgres => insert_together(tx, source, fresh).await,
     }
 }
 
-async fn insert_one(tx: &mut Tx, source: &str, row: &Fresh<'_>) -> Result<bool> {
+/// In the order of their names, so that neighbours in the indexes come together: each page is then visited once a batch. Of
+/// two with one name the one that is first in the batch is stored.
+async fn insert_in_order(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
+    let mut order: Vec<usize> = (0..fresh.len()).collect();
+    order.sort_by_key(|place| fresh[*place].key.as_str());
+    let changed =
+        tx.execute_each(INSERT_NEW_SQLITE, order.iter().map(|place| columns(&fresh[*place]))).await?;
+    let mut stored = vec![false; fresh.len()];
+    for (place, changed) in order.into_iter().zip(changed) {
+        stored[place] = changed;
+    }
+    let memories = fresh.iter().zip(&stored).filter(|(_, stored)| **stored).map(|(row, _)| {
+        let id = row.user.id.map_or(0, UserId::get);
+        [source.into(), id.into(), (&row.source_digest).into(), (&row.our_digest).into()]
+    });
+    tx.execute_each(SAVE, memories).await?;
+    Ok(stored)
+}
+
+fn columns<'a>(row: &'a Fresh<'_>) -> [Param<'a>; 14] {
     let new = &row.user;
-    let id = new.id.map_or(0, UserId::get);
-    let key = new.username.key();
-    let params = [
-        id.into(),
+    [
+        new.id.map_or(0, UserId::get).into(),
         new.username.as_str().into(),
-        key.as_str().into(),
+        row.key.as_str().into(),
         new.email.as_str().into(),
         new.first_name.into(),
         new.last_name.into(),
@@ -132,17 +171,11 @@ async fn insert_one(tx: &mut Tx, source: &str, row: &Fresh<'_>) -> Result<bool> 
         new.created_at.micros().into(),
         new.last_login_at.map(Timestamp::micros).into(),
         new.disabled_at.map(Timestamp::micros).into(),
-    ];
-    if tx.execute(INSERT_NEW_SQLITE, &params).await? == 0 {
-        return Ok(false);
-    }
-    let params = [source.into(), id.into(), (&row.source_digest).into(), (&row.our_digest).into()];
-    tx.execute(SAVE, &params).await?;
-    Ok(true)
+    ]
 }
 
 async fn insert_together(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
-    let rows: Vec<_> = fresh.iter().map(|row| as_json(&row.user)).collect();
+    let rows: Vec<_> = fresh.iter().map(as_json).collect();
     let rows = serde_json::Value::Array(rows).to_string();
     let mut stored = HashSet::new();
     for row in tx.query(INSERT_NEW_POSTGRES, &[rows.as_str().into()]).await? {
@@ -164,12 +197,12 @@ async fn insert_together(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Resu
     Ok(done)
 }
 
-fn as_json(new: &NewUser<'_>) -> serde_json::Value {
-    let key = new.username.key();
+fn as_json(row: &Fresh<'_>) -> serde_json::Value {
+    let new = &row.user;
     json!({
         "id": new.id.map(UserId::get),
         "n": new.username.as_str(),
-        "k": key.as_str(),
+        "k": row.key.as_str(),
         "e": new.email.as_str(),
         "f": new.first_name,
         "l": new.last_name,

@@ -32,17 +32,19 @@ impl State {
 }
 
 const BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE id > $1 AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY id LIMIT $3";
-const BY_NAME: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE username_key >= $4 AND username_key < $5 AND (username_key, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY username_key, id LIMIT $3";
+const BY_NAME_POSTGRES: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE username_key >= $4 AND username_key < $5 AND (username_key, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY username_key, id LIMIT $3";
+// On SQLite the accounts that claim their key and those that share another's have an index each; both are read in order.
+const BY_NAME_SQLITE: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, username_claim AS key FROM users WHERE username_claim >= $4 AND username_claim < $5 AND (username_claim, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) UNION ALL SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, username_key FROM users WHERE username_claim IS DISTINCT FROM username_key AND username_key >= $4 AND username_key < $5 AND (username_key, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY key, id LIMIT $3";
 const BY_EMAIL_SQLITE: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE lower(email) >= $4 AND lower(email) < $5 AND (lower(email), id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY lower(email), id LIMIT $3";
 // The collation "C" makes lower() touch ASCII alone and compares byte by byte, as SQLite does.
 const BY_EMAIL_POSTGRES: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE lower(email COLLATE \"C\") >= $4 AND lower(email COLLATE \"C\") < $5 AND (lower(email COLLATE \"C\"), id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY lower(email COLLATE \"C\"), id LIMIT $3";
 
 /// Every statement of this file that both engines read.
-pub const STATEMENTS: &[&str] = &[BY_ID, BY_NAME];
+pub const STATEMENTS: &[&str] = &[BY_ID];
 /// Those for SQLite.
-pub const SQLITE_STATEMENTS: &[&str] = &[BY_EMAIL_SQLITE];
+pub const SQLITE_STATEMENTS: &[&str] = &[BY_NAME_SQLITE, BY_EMAIL_SQLITE];
 /// Those for PostgreSQL.
-pub const POSTGRES_STATEMENTS: &[&str] = &[BY_EMAIL_POSTGRES];
+pub const POSTGRES_STATEMENTS: &[&str] = &[BY_NAME_POSTGRES, BY_EMAIL_POSTGRES];
 
 /// The beginning of a text, and where a page before this one ended: at the text and the id of its last account.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +69,11 @@ pub async fn by_name(
     state: State,
     limit: i64,
 ) -> Result<Vec<User>> {
-    by_prefix(tx, BY_NAME, prefix, after, state, limit).await
+    let statement = match tx.dialect() {
+        Dialect::Sqlite => BY_NAME_SQLITE,
+        Dialect::Postgres => BY_NAME_POSTGRES,
+    };
+    by_prefix(tx, statement, prefix, after, state, limit).await
 }
 
 /// At most `limit` accounts whose address, in lower case as far as ASCII goes, begins so, by that and id.

@@ -23,14 +23,14 @@ const TIMEOUT: &str = "1s";
 const SOON: Duration = Duration::from_secs(30);
 
 /// A mail server (aiosmtpd), and a certificate for it.
-struct Sink {
+pub(crate) struct Sink {
     folder: TempDir,
     port: String,
     child: Child,
 }
 
 impl Sink {
-    fn start(environment: &Path, mode: &str) -> Self {
+    pub(crate) fn start(environment: &Path, mode: &str) -> Self {
         let folder = TempDir::with_prefix("bookstore-auth-mail-").expect("a folder");
         std::fs::create_dir(folder.path().join("mails")).expect("a folder");
         make_certificate(folder.path());
@@ -50,7 +50,7 @@ impl Sink {
     }
 
     /// The settings of a service that sends its mails here.
-    fn settings(&self, tls: &str) -> Vec<(&'static str, String)> {
+    pub(crate) fn settings(&self, tls: &str) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("SMTP_HOST", "localhost".to_owned()),
             ("SMTP_PORT", self.port.clone()),
@@ -67,13 +67,18 @@ impl Sink {
         settings
     }
 
+    /// Where the mails come to lie, one a file.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().join("mails")
+    }
+
     fn certificate(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     /// All mails that came, as text, with soft line breaks taken out.
     fn mails(&self) -> Vec<String> {
-        let files = std::fs::read_dir(self.folder.path().join("mails")).expect("the folder");
+        let files = std::fs::read_dir(self.folder()).expect("the folder");
         let paths = files.map(|file| file.expect("a file").path());
         let paths = paths.filter(|path| path.extension().is_some_and(|end| end == "eml"));
         let read = |path| String::from_utf8_lossy(&std::fs::read(path).expect("readable")).into_owned();

@@ -19,6 +19,7 @@
 //! | `rolling` | a rolling restart and a key rotation under load behind a proxy that asks /readyz: nothing fails |
 //! | `moving` | a living installation goes from its file to PostgreSQL; nobody is logged out, kill -9 at any moment |
 //! | `moving_in` | a Django project moves in from SQLite and PostgreSQL; users by every hasher log in; kill -9 at any moment |
+//! | `schemathesis` | the service does what its OpenAPI document says, whatever it is asked |
 //! | `replay` | the recorded cases of the replaced service |
 //!
 //! `./test` runs them (it installs the foreign libraries); after one `./test` so does `cargo test -p system-tests`, on the
@@ -43,6 +44,7 @@ mod refresh_race;
 mod replay;
 mod revocation;
 mod rolling;
+mod schemathesis;
 mod security_page;
 mod shutdown;
 mod slow;

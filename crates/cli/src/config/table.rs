@@ -532,8 +532,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "UNVERIFIED_ACCOUNT_LIFETIME",
         Kind::Retention { least: DAY, most: days(365) },
         "7d",
-        "With EMAIL_VERIFICATION=required: how long after its registration an account is deleted that nobody could log in to, because \
-         its address was not proved; `forever` deletes none. Accounts that were registered under another setting stay.",
+        "With EMAIL_VERIFICATION=required: how long after its registration an account is deleted that registered itself and was neither \
+         proved nor used since, also where that was under another setting; `forever` deletes none.",
     ),
     row(
         "LOGIN_BY_EMAIL",

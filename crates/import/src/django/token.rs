@@ -6,7 +6,6 @@ use service::App;
 use service::import::{RefusedToken, refuse_tokens};
 use tokio::sync::mpsc;
 
-use super::AHEAD;
 use super::row::{text, time};
 use super::source::{RawToken, Source};
 use crate::Error;
@@ -15,6 +14,8 @@ use crate::tally::Origin;
 
 /// Tokens a transaction.
 const BATCH: usize = 1_000;
+/// Batches that are read ahead.
+const AHEAD: usize = 1;
 
 pub(super) async fn bring(
     app: &App,

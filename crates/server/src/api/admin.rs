@@ -19,7 +19,7 @@ use domain::user::UserId;
 use service::cursor::Wanted;
 use utoipa::IntoResponses;
 
-use super::{Detail, FieldErrors as Faults};
+use super::{Detail, Faulty};
 use crate::call::Call;
 use crate::error::Error;
 
@@ -29,7 +29,7 @@ use crate::error::Error;
 pub(crate) enum Refused {
     /// The request is faulty.
     #[response(status = 400)]
-    Faulty(Faults),
+    Faulty(Faulty),
     /// There is no good access token.
     #[response(status = 401)]
     NoToken(Detail),
@@ -43,9 +43,6 @@ pub(crate) enum Refused {
     /// The body is too large.
     #[response(status = 413)]
     TooLarge(Detail),
-    /// The body is not JSON.
-    #[response(status = 415)]
-    NotJson(Detail),
     /// The service cannot do it now; see Retry-After.
     #[response(status = 503)]
     Unavailable(Detail),

@@ -19,7 +19,7 @@ use crate::extract::value::Value;
     operation_id = "verifyEmail",
     responses(
         (status = 202, description = "It is sent, unless the address is proved, or has had many mails lately.", body = Object, example = json!({})),
-        (status = 400, description = "The account has no address, or the body is not empty.", body = super::FieldErrors),
+        (status = 400, description = "The account has no address, or the body is not empty.", body = super::Faulty),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 409, description = "This installation sends no mail.", body = super::Detail),
@@ -36,12 +36,14 @@ pub(crate) async fn send(State(api): State<Api>, UserCall { who, call }: UserCal
 
 /// The token of a link, and who uses it.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct ConfirmEmailRequest {
     /// What stands behind `#token=` in the link.
+    #[schema(min_length = 1, max_length = 128)]
     token: String,
     /// The account's password; not needed with an access token of the account.
-    #[schema(format = Password)]
+    #[schema(format = Password, nullable = false)]
     password: Option<String>,
 }
 
@@ -56,7 +58,7 @@ pub(crate) struct ConfirmEmailRequest {
     request_body(content = ConfirmEmailRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "It is proved.", body = Object, example = json!({})),
-        (status = 400, description = "The token is not valid any more, or the request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The token is not valid any more, or the request is faulty.", body = super::Faulty),
         (status = 401, description = "The access token is not good.", body = super::Detail),
         (status = 403, description = "The password is not right.", body = super::Detail),
         (status = 409, description = "Another account has proved the address.", body = super::Detail),
@@ -87,6 +89,7 @@ pub(crate) async fn confirm(State(api): State<Api>, call: Call) -> Result<Answer
 
 /// Another address for the account.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct ChangeEmailRequest {
     #[schema(example = "new@example.com", max_length = 254)]
@@ -104,7 +107,7 @@ pub(crate) struct ChangeEmailRequest {
     request_body(content = ChangeEmailRequest, content_type = "application/json"),
     responses(
         (status = 202, description = "The link is sent.", body = Object, example = json!({})),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The password is not right.", body = super::Detail),
         (status = 409, description = "This installation sends no mail, or the account was changed meanwhile.", body = super::Detail),

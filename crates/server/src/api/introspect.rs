@@ -15,23 +15,43 @@ use crate::error::Error;
 #[expect(dead_code, reason = "describes the body; parameters are read one by one")]
 pub(crate) struct TokenParameters {
     /// An access or refresh token.
+    #[schema(min_length = 1)]
     token: String,
     /// `refresh_token` to hear of a refresh token too: without it one is not active, so that nobody takes it for an access
     /// token. Anything else is not needed.
+    #[schema(nullable = false)]
     token_type_hint: Option<String>,
     /// The service's name, unless it is in an Authorization header (Basic).
+    #[schema(nullable = false)]
     client_id: Option<String>,
     /// The service's secret, likewise.
+    #[schema(nullable = false)]
     client_secret: Option<String>,
 }
 
-/// What a token says (RFC 7662 section 2.2). All but `active` only if it is good.
+/// What a token says (RFC 7662 section 2.2). All but `active` only if it is good by every check that POST /verify/ makes.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Introspection {
-    /// Whether the token is good by every check that POST /verify/ makes.
+#[serde(untagged)]
+pub(crate) enum Introspection {
+    Inactive(Inactive),
+    Active(Box<Active>),
+}
+
+/// Of a token that is not good nothing is said (SE-07).
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Inactive {
+    /// Always false.
     active: bool,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    claims: Option<TokenClaims>,
+}
+
+/// A token that is good.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Active {
+    /// Always true.
+    active: bool,
+    #[serde(flatten)]
+    claims: TokenClaims,
 }
 
 /// The claims of a good token.
@@ -51,17 +71,21 @@ struct TokenClaims {
     jti: String,
     /// The session; tokens of the replaced service have none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     iss: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     aud: Vec<String>,
     /// Of a token for an API key, the key's id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     client_id: Option<String>,
     /// Of a token for an API key, what it is limited to; of others, where TOKEN_ROLES is `scope`, what the user may: permissions with
     /// spaces between them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     scope: Option<String>,
     /// What the user is, where TOKEN_ROLES is `roles`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -91,7 +115,10 @@ pub(crate) async fn introspect(State(api): State<Api>, call: Call) -> Result<Ans
     let claims =
         service::introspection::introspect(&api.app, &call.caller, &asked.token, asked.of_refresh_tokens)
             .await?;
-    let answer = Introspection { active: claims.is_some(), claims: claims.map(shape) };
+    let answer = match claims {
+        Some(claims) => Introspection::Active(Box::new(Active { active: true, claims: shape(claims) })),
+        None => Introspection::Inactive(Inactive { active: false }),
+    };
     Ok(Answer::json(StatusCode::OK, &answer))
 }
 

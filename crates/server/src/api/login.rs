@@ -53,7 +53,7 @@ pub(crate) struct LoginResponse {
     )),
     responses(
         (status = 200, description = "Tokens of a new session.", body = LoginResponse),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "Unknown name, wrong password or disabled account.", body = super::Detail,
          example = json!({ "detail": "No active account found with the given credentials" })),
         (status = 429, description = "Too many attempts; see Retry-After.", body = super::Detail),

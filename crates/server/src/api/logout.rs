@@ -11,11 +11,14 @@ use crate::extract::value::Value;
 
 /// A token of the session that is to end.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct LogoutRequest {
     /// A refresh token, or
+    #[schema(nullable = false)]
     refresh: Option<String>,
     /// an access token. Without either, the token of the Authorization header is meant.
+    #[schema(nullable = false)]
     access: Option<String>,
 }
 
@@ -25,10 +28,10 @@ pub(crate) struct LogoutRequest {
     path = "/logout/",
     tag = "sessions",
     operation_id = "logout",
-    request_body(content = Option<LogoutRequest>, content_type = "application/json"),
+    request_body(content = LogoutRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "The session has ended.", body = Object, example = json!({})),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "The token is not good.", body = super::Detail),
         (status = 409, description = "The token names no session: one of the replaced service.", body = super::Detail),
         (status = 415, description = "The body is not JSON.", body = super::Detail),
@@ -48,10 +51,10 @@ pub(crate) async fn logout(State(api): State<Api>, call: Call) -> Result<Answer,
     path = "/logout/all/",
     tag = "sessions",
     operation_id = "logoutAll",
-    request_body(content = Option<LogoutRequest>, content_type = "application/json"),
+    request_body(content = LogoutRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "All sessions of the user have ended.", body = Object, example = json!({})),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "The token is not good.", body = super::Detail),
         (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 415, description = "The body is not JSON.", body = super::Detail),

@@ -77,11 +77,12 @@ pub(crate) async fn show(State(api): State<Api>, UserCall { who, .. }: UserCall)
 
 /// What is to be changed; what is not given stays.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct RenameRequest {
-    #[schema(max_length = 150)]
+    #[schema(max_length = 150, nullable = false)]
     first_name: Option<String>,
-    #[schema(max_length = 150)]
+    #[schema(max_length = 150, nullable = false)]
     last_name: Option<String>,
 }
 
@@ -94,7 +95,7 @@ pub(crate) struct RenameRequest {
     request_body(content = RenameRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "The account as it is now.", body = Me),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The token is of an API key.", body = super::Detail),
         (status = 404, description = "The account is gone.", body = super::Detail),
@@ -228,6 +229,7 @@ fn event(row: EventRow) -> ExportedEvent {
 
 /// The password again.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct CloseRequest {
     #[schema(format = Password)]
@@ -251,7 +253,7 @@ pub(crate) struct Closed {
     request_body(content = CloseRequest, content_type = "application/json"),
     responses(
         (status = 202, description = "It is closed.", body = Closed),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The password is not right.", body = super::Detail),
         (status = 409, description = "The account was changed meanwhile, or is a superuser's.", body = super::Detail),
@@ -271,9 +273,11 @@ pub(crate) async fn close(State(api): State<Api>, UserCall { who, call }: UserCa
 
 /// The token of a link.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct KeepRequest {
     /// What stands behind `#token=` in the link.
+    #[schema(min_length = 1, max_length = 128)]
     token: String,
 }
 
@@ -286,7 +290,7 @@ pub(crate) struct KeepRequest {
     request_body(content = KeepRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "It is open again.", body = Object, example = json!({})),
-        (status = 400, description = "The token is not valid any more, or the request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The token is not valid any more, or the request is faulty.", body = super::Faulty),
         (status = 415, description = "The body is not JSON.", body = super::Detail),
         (status = 429, description = "Too many attempts; see Retry-After.", body = super::Detail),
         (status = 503, description = "The database is not available; see Retry-After.", body = super::Detail),

@@ -16,6 +16,7 @@ use crate::extract::value::Value;
 
 /// The password in force and a new one.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct ChangePasswordRequest {
     #[schema(format = Password)]
@@ -33,7 +34,7 @@ pub(crate) struct ChangePasswordRequest {
     request_body(content = ChangePasswordRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "Tokens of a new session, the only one.", body = LoginResponse),
-        (status = 400, description = "The new password is refused, or the request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The new password is refused, or the request is faulty.", body = super::Faulty),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "The current password is not right.", body = super::Detail),
         (status = 409, description = "The account was changed meanwhile.", body = super::Detail),
@@ -58,11 +59,15 @@ pub(crate) async fn change(
 
 /// Whose password is lost: one of the two.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
+#[schema(min_properties = 1, max_properties = 1)]
 pub(crate) struct ResetPasswordRequest {
     /// The name of the account, or
+    #[schema(min_length = 1, max_length = 254, nullable = false)]
     username: Option<String>,
     /// its address.
+    #[schema(min_length = 1, max_length = 254, nullable = false)]
     email: Option<String>,
 }
 
@@ -77,7 +82,7 @@ pub(crate) struct ResetPasswordRequest {
     responses(
         (status = 202, description = "If there is such an account with an address, the link is sent there.",
          body = Object, example = json!({})),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 409, description = "This installation sends no mail.", body = super::Detail),
         (status = 415, description = "The body is not JSON.", body = super::Detail),
         (status = 429, description = "Too many requests; see Retry-After.", body = super::Detail),
@@ -96,9 +101,11 @@ pub(crate) async fn reset(State(api): State<Api>, call: Call) -> Result<Answer, 
 
 /// The token of a link and a new password.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct ConfirmResetRequest {
     /// What stands behind `#token=` in the link.
+    #[schema(min_length = 1, max_length = 128)]
     token: String,
     #[schema(min_length = 1, max_length = 128, format = Password)]
     new_password: String,
@@ -113,7 +120,7 @@ pub(crate) struct ConfirmResetRequest {
     request_body(content = ConfirmResetRequest, content_type = "application/json"),
     responses(
         (status = 200, description = "The password is set.", body = Object, example = json!({})),
-        (status = 400, description = "The token is not valid any more, or the password is refused.", body = super::FieldErrors),
+        (status = 400, description = "The token is not valid any more, or the password is refused.", body = super::Faulty),
         (status = 415, description = "The body is not JSON.", body = super::Detail),
         (status = 429, description = "Too many attempts; see Retry-After.", body = super::Detail),
         (status = 503, description = "The service cannot do it now; see Retry-After.", body = super::Detail),

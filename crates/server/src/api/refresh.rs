@@ -31,6 +31,7 @@ pub(crate) struct RefreshResponse {
     access: String,
     /// The next refresh token, while rotation is on; the one that was sent is spent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     refresh: Option<String>,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct RefreshResponse {
     )),
     responses(
         (status = 200, description = "New tokens.", body = RefreshResponse),
-        (status = 400, description = "The request is faulty.", body = super::FieldErrors),
+        (status = 400, description = "The request is faulty.", body = super::Faulty),
         (status = 401, description = "The token is not good.",
          body = super::Detail, example = json!({ "detail": "Token is invalid", "code": "token_not_valid" })),
         (status = 503, description = "The database is not available; see Retry-After.", body = super::Detail),

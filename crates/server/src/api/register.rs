@@ -58,7 +58,7 @@ pub(crate) struct RegisterResponse {
     )),
     responses(
         (status = 201, description = "The account exists.", body = RegisterResponse),
-        (status = 400, description = "Fields are faulty, or the name is taken.", body = super::FieldErrors),
+        (status = 400, description = "Fields are faulty, or the name is taken.", body = super::Faulty),
         (status = 401, description = "The request carries an Authorization header that is not good.",
          body = super::Detail),
         (status = 429, description = "Too many registrations; see Retry-After.", body = super::Detail),

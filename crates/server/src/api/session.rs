@@ -56,7 +56,7 @@ pub(crate) struct SessionList {
     params(("after" = Option<String>, Query, description = "`next` of the page before.")),
     responses(
         (status = 200, description = "They are.", body = SessionList),
-        (status = 400, description = "`after` is not from a page.", body = super::FieldErrors),
+        (status = 400, description = "`after` is not from a page.", body = super::Faulty),
         (status = 401, description = "There is no good access token.", body = super::Detail),
         (status = 403, description = "It is one of an API key.", body = super::Detail),
         (status = 503, description = "The service cannot tell now; see Retry-After.", body = super::Detail),
@@ -77,7 +77,7 @@ pub(crate) async fn list(State(api): State<Api>, UserCall { who, call }: UserCal
     path = "/sessions/{id}/",
     tag = "sessions",
     operation_id = "endSession",
-    params(("id" = String, Path, description = "The session.")),
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$", description = "The session.")),
     responses(
         (status = 204, description = "It has ended."),
         (status = 401, description = "There is no good access token.", body = super::Detail),

@@ -15,7 +15,7 @@ use crate::error::Error;
     path = "/status-lists/{list}",
     tag = "tokens",
     operation_id = "statusList",
-    params(("list" = i64, Path, description = "The list, from an access token's `status.status_list.uri`.")),
+    params(("list" = i64, Path, minimum = 0, description = "The list, from an access token's `status.status_list.uri`.")),
     responses(
         (status = 200, description = "The list. It may be kept for as long as Cache-Control and `ttl` say.", body = String,
          content_type = "application/statuslist+jwt"),

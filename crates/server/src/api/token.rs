@@ -20,10 +20,13 @@ pub(crate) struct TokenRequest {
     #[schema(example = "client_credentials")]
     grant_type: String,
     /// Permissions with spaces between them; without it all that the key may.
+    #[schema(nullable = false)]
     scope: Option<String>,
     /// The key's id, unless it is in an Authorization header (Basic).
+    #[schema(nullable = false)]
     client_id: Option<String>,
     /// The key, likewise.
+    #[schema(nullable = false)]
     client_secret: Option<String>,
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct VerifyRequest {
     responses(
         (status = 200, description = "The token is good.", body = Object, example = json!({})),
         (status = 400, description = "The token is not good, or the request is faulty.",
-         body = super::Detail, example = json!({ "detail": "Token is invalid", "code": "token_not_valid" })),
+         body = super::Faulty, example = json!({ "detail": "Token is invalid", "code": "token_not_valid" })),
         (status = 401, description = "As 400, when the operator chose this status for tokens that are not good.",
          body = super::Detail),
         (status = 503, description = "That cannot be told now; see Retry-After.", body = super::Detail),

@@ -120,8 +120,8 @@ impl<'a> Reader<'a> {
                 Scalar::Null => Value::Null,
                 Scalar::Bool => Value::NotText,
                 Scalar::Text(text) => Value::Text(text),
-                Scalar::Int(text) => Value::Text(Text { text, surrogate: None }),
-                Scalar::Float(text) => Value::Text(Text { text: text.into(), surrogate: None }),
+                Scalar::Int(text) => Value::Number(text),
+                Scalar::Float(text) => Value::Number(text.into()),
             }),
         }
     }

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 
 use domain::field::{self, Field, Message};
 
-/// A field's value. Numbers are texts already: the replaced service took them as Python prints them.
+/// A field's value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     /// The field does not occur.
     Missing,
     /// JSON's `null`.
     Null,
-    /// A text or a number.
+    /// A text.
     Text(Text<'a>),
+    /// A number, as Python prints it.
+    Number(Cow<'a, str>),
     /// A boolean, list, object or file.
     NotText,
 }
@@ -31,6 +33,14 @@ impl<'a> From<Cow<'a, str>> for Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// A number as the text that it prints as: the replaced service took one for the other.
+    pub(crate) fn or_number(self) -> Self {
+        match self {
+            Self::Number(text) => text.into(),
+            other => other,
+        }
+    }
+
     /// The text, or why there is none. A text with a lone surrogate is none: `with_surrogate` says what is wrong with it.
     pub(crate) fn text_or(
         self,
@@ -40,7 +50,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Missing => Err(vec![field::REQUIRED.into()]),
             Self::Null => Err(vec![field::NULL.into()]),
-            Self::NotText => Err(vec![not_text.into()]),
+            Self::Number(_) | Self::NotText => Err(vec![not_text.into()]),
             Self::Text(Text { text, surrogate: None }) => Ok(text),
             Self::Text(Text { text, surrogate: Some(unit) }) => Err(with_surrogate(&text, unit)),
         }

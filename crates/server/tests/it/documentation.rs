@@ -105,6 +105,28 @@ async fn document_and_router_agree() {
     }
 }
 
+/// Generated clients name their functions so; and what any route may answer is in the document of each.
+#[test]
+fn operations_have_names_of_their_own_and_the_common_answers() {
+    let document = serde_json::to_value(server::openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations: Vec<_> = paths.flat_map(|path| path.as_object().unwrap().values()).collect();
+    let names: std::collections::BTreeSet<&str> =
+        operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), operations.len(), "{names:?}");
+    for operation in operations {
+        let answers = &operation["responses"];
+        for status in ["400", "414", "431"] {
+            assert!(answers.get(status).is_some(), "{operation}");
+        }
+        let retry = answers.get("503").map(|answer| &answer["headers"]["Retry-After"]["schema"]["type"]);
+        assert!(retry.is_none_or(|kind| kind == "integer"), "{operation}");
+        if let Some(body) = operation.get("requestBody") {
+            assert!(answers.get("413").is_some() && answers.get("408").is_some(), "{body}");
+        }
+    }
+}
+
 // AD-02
 #[tokio::test]
 async fn without_the_setting_there_is_no_administration_and_none_is_documented() {

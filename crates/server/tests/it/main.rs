@@ -18,5 +18,6 @@ mod register;
 mod services;
 mod serving;
 mod sessions;
+mod strange;
 mod token;
 mod well_known;

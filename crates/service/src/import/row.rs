@@ -11,7 +11,7 @@ use store::change::{self, Change, What};
 use store::imported_user::{self, Memory};
 use store::user::{Credentials, NewUser};
 
-use super::{ImportedUser, RowOutcome, add_memberships, new_user};
+use super::{ImportedUser, RowOutcome, add_memberships, new_user, our_digest};
 use crate::audit::{self, By};
 use crate::error::{Error, Result};
 
@@ -178,8 +178,7 @@ async fn remember(
     id: UserId,
     new: &NewUser<'_>,
 ) -> Result<()> {
-    let text = imported_user::fingerprint_of_new(new, &row.groups, &row.permissions);
-    let our_digest = crypto::keyed::sha256(text.as_bytes()).to_vec();
+    let our_digest = our_digest(new, row).to_vec();
     let memory = Memory { source_digest: row.fingerprint.to_vec(), our_digest };
     Ok(imported_user::save(tx, source, id, &memory).await?)
 }

@@ -3,8 +3,8 @@ use domain::session::Jti;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
 use service::import::{
-    GroupOutcome, ImportedGroup, ImportedPermission, ImportedUser, RefusedToken, RowOutcome, apply_batch,
-    apply_groups, refuse_tokens, reserve_ids,
+    GroupOutcome, ImportedGroup, ImportedPermission, ImportedUser, Ready, RefusedToken, RowOutcome,
+    apply_batch, apply_groups, refuse_tokens, reserve_ids,
 };
 
 use crate::harness::{Harness, PASSWORD, START};
@@ -34,7 +34,11 @@ pub(crate) fn row(id: i64, name: &str) -> ImportedUser {
 }
 
 pub(crate) async fn apply(harness: &Harness, rows: &[ImportedUser]) -> Vec<RowOutcome> {
-    apply_batch(&harness.app, "django", rows, false).await.unwrap()
+    apply_batch(&harness.app, "django", &ready(rows), false).await.unwrap()
+}
+
+fn ready(rows: &[ImportedUser]) -> Vec<Ready> {
+    rows.iter().cloned().map(Ready::new).collect()
 }
 
 #[tokio::test]
@@ -42,7 +46,7 @@ async fn a_second_run_changes_nothing_and_changes_on_one_side_are_followed() {
     let harness = Harness::new().await;
     let mut rows = vec![row(5, "ann"), row(9, "ben")];
     let created = RowOutcome::Created { same_key_as: None };
-    assert_eq!(apply_batch(&harness.app, "django", &rows, true).await.unwrap().len(), 2);
+    assert_eq!(apply_batch(&harness.app, "django", &ready(&rows), true).await.unwrap().len(), 2);
     assert!(service::user::find(&harness.app, "ann").await.is_err(), "a dry run writes nothing");
     assert_eq!(apply(&harness, &rows).await, [created.clone(), created]);
     assert_eq!(apply(&harness, &rows).await, [RowOutcome::Unchanged, RowOutcome::Unchanged]);
@@ -69,6 +73,35 @@ async fn names_that_differ_by_case_are_both_found_exactly_and_neither_by_another
     assert_eq!(service::user::find(&harness.app, "Ann").await.unwrap().id, UserId::new(1));
     assert!(service::user::find(&harness.app, "ANN").await.is_err());
     assert!(harness.try_register("aNN", PASSWORD).await.is_err());
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_as_if_its_rows_came_one_by_one_whatever_their_order_and_ids() {
+    let harness = Harness::new().await;
+    // Neighbours in no order, and ids so far apart that they are not looked up as a range.
+    let far = 4_000_000_000_000_000;
+    let mut grouped = row(far, "zoe");
+    let editors =
+        ImportedGroup { id: 1, name: GroupName::parse("Editors").unwrap(), permissions: Vec::new() };
+    let groups = apply_groups(&harness.app, "django", &[], &[editors], false).await.unwrap();
+    grouped.groups = vec![groups.groups[&1].unwrap()];
+    let rows = [grouped, row(7, "Ben"), row(30, "ann"), row(8, "ben"), row(9, "Ben"), row(31, "carl")];
+    let created = RowOutcome::Created { same_key_as: None };
+    let outcomes = apply(&harness, &rows).await;
+    let look_alike = RowOutcome::Created { same_key_as: Some(UserId::new(7)) };
+    let name_taken = RowOutcome::NameTaken { by: UserId::new(7) };
+    let all = [&created, &created, &created, &look_alike, &name_taken, &created].map(Clone::clone);
+    assert_eq!(outcomes, all, "of two with one name the first is stored");
+    for (name, id) in [("zoe", far), ("Ben", 7), ("ben", 8), ("ann", 30), ("carl", 31)] {
+        assert_eq!(service::user::find(&harness.app, name).await.unwrap().id, UserId::new(id));
+    }
+    let again = apply(&harness, &rows).await;
+    let unchanged = again.iter().filter(|outcome| **outcome == RowOutcome::Unchanged).count();
+    assert_eq!((unchanged, &again[4]), (5, &name_taken));
+    // A batch of new ones between those that are here: their neighbours are none of its business.
+    let outcomes = apply(&harness, &[row(6, "dora"), row(10, "emil"), row(11, "ANN")]).await;
+    let look_alike = RowOutcome::Created { same_key_as: Some(UserId::new(30)) };
+    assert_eq!(outcomes, [created.clone(), created, look_alike]);
 }
 
 #[tokio::test]
@@ -315,7 +348,7 @@ async fn who_gets_another_password_or_role_by_an_import_is_told_of_one_by_one() 
     rows[4].email = EmailAddress::from_stored("other@example.com".into());
     rows[4].groups = vec![here.groups[&30].unwrap()];
     rows[5].permissions = vec![here.permissions[&8], here.permissions[&8]];
-    apply_batch(&harness.app, "django", &rows, true).await.unwrap();
+    apply_batch(&harness.app, "django", &ready(&rows), true).await.unwrap();
     apply(&harness, &rows).await;
     apply(&harness, &rows).await;
     let told: Vec<_> = crate::audit::rows(&harness)

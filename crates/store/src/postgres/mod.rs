@@ -33,6 +33,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use domain::time::Timestamp;
 
+use crate::session::together;
 use crate::{DbStats, Error, Result};
 pub(crate) use announce::Listener;
 use connect::Connector;
@@ -58,6 +59,8 @@ pub(crate) struct Engine {
     reserved: Pool,
     connector: Connector,
     counters: Counters,
+    /// Refreshes that go together.
+    pub(crate) refreshes: together::Line,
 }
 
 #[derive(Default)]
@@ -73,7 +76,13 @@ impl Engine {
         let connector = Connector::new(options)?;
         connector.check_server().await?;
         let (pool, reserved) = (pool_of(&connector, options.pool.max(1))?, pool_of(&connector, 1)?);
-        Ok(Arc::new(Self { pool, reserved, connector, counters: Counters::default() }))
+        Ok(Arc::new(Self {
+            pool,
+            reserved,
+            connector,
+            counters: Counters::default(),
+            refreshes: together::Line::default(),
+        }))
     }
 
     pub(crate) async fn begin(self: &Arc<Self>, access: Access) -> Result<Transaction> {

@@ -111,15 +111,9 @@ impl Transaction {
 
     /// Runs a statement that is the whole transaction: without BEGIN the server commits it by itself, and its answer ends
     /// when that is done. So it costs one round trip.
-    pub(crate) async fn query_opt_and_commit(
-        mut self,
-        sql: &'static str,
-        params: &[Param<'_>],
-    ) -> Result<Option<Row>> {
-        if self.state != State::New || self.access != Access::Write || !self.later.is_empty() {
-            let found = self.query_opt(sql, params).await?;
-            self.commit().await?;
-            return Ok(found);
+    pub(crate) async fn query_alone(mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        if self.state != State::New || !self.later.is_empty() {
+            return Err(Error::Statement("the statement is not the only one".into()));
         }
         self.enter()?;
         let answer = limited(self.rows(Ahead::default(), sql, params)).await;
@@ -128,7 +122,7 @@ impl Transaction {
         })?;
         self.state = State::New;
         self.engine.counters.commits.fetch_add(1, Relaxed);
-        rows.first().map(row).transpose()
+        rows.iter().map(row).collect()
     }
 
     async fn rows(

@@ -24,10 +24,12 @@ const WRITER_TRIES: i32 = 5000;
 const READER_TRIES: i32 = 500;
 /// Cache of the writer in KiB: what one group changes should fit, or it goes to the log before the commit.
 const WRITER_CACHE: i64 = 8 * 1024;
-/// The same in KiB while many rows are written: names come in no order, so every page of their indexes is visited all the time.
-const BULK_CACHE: i64 = 128 * 1024;
-/// And the pages of the log after which it is then copied into the file: 256 MiB.
+/// The same in KiB while many rows are written: what one batch changes should fit, for a page that leaves early is written twice.
+const BULK_CACHE: i64 = 96 * 1024;
+/// And the pages of the log after which it is then copied into the file, and what is kept of it: 256 MiB. A log that is cut back
+/// and grows again each time costs the file system as much as it costs us.
 const BULK_CHECKPOINT: i64 = 64 * 1024;
+const BULK_WAL_KEEP: i64 = BULK_CHECKPOINT * 4096;
 /// A WAL larger than this is cut back once it has been copied into the file.
 const WAL_KEEP: i64 = 64 * 1024 * 1024;
 
@@ -73,6 +75,22 @@ impl Conn {
     pub(super) fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> rusqlite::Result<u64> {
         let changed = self.prepared(sql)?.execute(params_from_iter(params.iter().map(Bound)))?;
         Ok(changed as u64)
+    }
+
+    /// Runs a statement for each of many rows; answers for each whether it changed anything. The statement is looked up once.
+    pub(super) fn execute_each<'p, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        rows: impl Iterator<Item = [Param<'p>; N]>,
+    ) -> rusqlite::Result<Vec<bool>> {
+        let mut statement = self.prepared(sql)?;
+        rows.map(|row| {
+            for (index, param) in row.iter().enumerate() {
+                statement.raw_bind_parameter(index + 1, Bound(param))?;
+            }
+            Ok(statement.raw_execute()? > 0)
+        })
+        .collect()
     }
 
     /// Runs a statement to its end and keeps at most `limit` rows.
@@ -130,6 +148,7 @@ impl Conn {
     /// See `Db::prepare_for_bulk`.
     pub(super) fn prepare_for_bulk(&self) -> rusqlite::Result<()> {
         self.sqlite.pragma_update(None, "cache_size", -BULK_CACHE)?;
+        self.sqlite.pragma_update(None, "journal_size_limit", BULK_WAL_KEEP)?;
         self.sqlite.pragma_update(None, "wal_autocheckpoint", BULK_CHECKPOINT)
     }
 

@@ -18,8 +18,21 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// One among others in a group.
     pub(super) async fn begin(shared: &Arc<Shared>) -> Result<Self> {
-        let (ticket, turn) = shared.join()?;
+        let lease = Self::wait(shared, false).await?;
+        lease.shared.open(lease.ticket)?;
+        Ok(lease)
+    }
+
+    /// One with a group of its own, without a savepoint: SQLite keeps the former state of every page that changes after a
+    /// savepoint, in memory. What it wrote goes with its group when it does not commit.
+    pub(super) async fn begin_alone(shared: &Arc<Shared>) -> Result<Self> {
+        Self::wait(shared, true).await
+    }
+
+    async fn wait(shared: &Arc<Shared>, alone: bool) -> Result<Self> {
+        let (ticket, turn) = shared.join(alone)?;
         // From here on dropping this future drops the lease, which gives back whatever it has by then.
         let lease = Self { shared: Arc::clone(shared), ticket };
         match tokio::time::timeout(PATIENCE, turn).await {
@@ -27,12 +40,19 @@ impl Lease {
             Ok(Err(_)) => return Err(Error::Closed),
             Err(_) => return Err(Error::Busy),
         }
-        lease.shared.open(ticket)?;
         Ok(lease)
     }
 
     pub(crate) fn execute(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<u64> {
         self.shared.run(self.ticket, |conn| conn.execute(sql, params))
+    }
+
+    pub(crate) fn execute_each<'p, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        rows: impl Iterator<Item = [Param<'p>; N]>,
+    ) -> Result<Vec<bool>> {
+        self.shared.run(self.ticket, |conn| conn.execute_each(sql, rows))
     }
 
     pub(crate) fn query_opt(&mut self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Row>> {

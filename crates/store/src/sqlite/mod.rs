@@ -7,7 +7,8 @@
 //! all of them. While the disk is busy with that, the next group gathers: the busier the database, the larger the
 //! groups. Reads run beside all this on connections of their own ([`readers`]).
 //!
-//! A caller that fails, panics or leaves takes only its own savepoint back. What SQLite may undo on its own (the whole
+//! A caller that fails, panics or leaves takes only its own savepoint back. One that writes many rows has a group of its own
+//! instead, and no savepoint. What SQLite may undo on its own (the whole
 //! transaction, after an I/O error) fails the whole group: nobody is told that something is stored which is not.
 
 mod connection;
@@ -73,6 +74,10 @@ impl Engine {
 
     pub(crate) async fn begin(&self) -> Result<Lease> {
         Lease::begin(&self.shared).await
+    }
+
+    pub(crate) async fn begin_alone(&self) -> Result<Lease> {
+        Lease::begin_alone(&self.shared).await
     }
 
     pub(crate) async fn read(&self) -> Result<Reader> {

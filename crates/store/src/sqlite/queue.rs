@@ -30,6 +30,8 @@ pub(super) struct Queue {
 
 struct Waiting {
     ticket: u64,
+    /// Wants a group of its own.
+    alone: bool,
     turn: oneshot::Sender<Result<()>>,
 }
 
@@ -37,6 +39,10 @@ struct Waiting {
 pub(super) struct Group {
     /// Leases it may still give.
     left: usize,
+    /// Whether it has given none yet.
+    fresh: bool,
+    /// Whether its only lease is one that wanted to be alone.
+    alone: bool,
     /// Callers that have committed and wait for the disk.
     members: Vec<oneshot::Sender<Result<()>>>,
     /// Why nothing of it can be committed any more.
@@ -63,7 +69,8 @@ impl Gathered {
 }
 
 impl Queue {
-    pub(super) fn join(&mut self) -> Result<(u64, Turn)> {
+    /// Puts a caller at the end of the line; one that is to be `alone` shares its group with nobody.
+    pub(super) fn join(&mut self, alone: bool) -> Result<(u64, Turn)> {
         if self.closing {
             return Err(Error::Closed);
         }
@@ -72,7 +79,7 @@ impl Queue {
         }
         self.last_ticket += 1;
         let (turn, receiver) = oneshot::channel();
-        self.waiting.push_back(Waiting { ticket: self.last_ticket, turn });
+        self.waiting.push_back(Waiting { ticket: self.last_ticket, alone, turn });
         Ok((self.last_ticket, receiver))
     }
 
@@ -111,7 +118,8 @@ impl Queue {
     }
 
     pub(super) fn open_group(&mut self, batch: usize) {
-        self.group = Some(Group { left: batch, members: Vec::new(), broken: None });
+        self.group =
+            Some(Group { left: batch, fresh: true, alone: false, members: Vec::new(), broken: None });
         self.next();
     }
 
@@ -131,13 +139,21 @@ impl Queue {
         self.holder = None;
         let Some(group) = &mut self.group else { return };
         while group.left > 0 && group.broken.is_none() {
-            let Some(next) = self.waiting.pop_front() else { return };
+            // Whoever wants to be alone ends the group that others are in.
+            let Some(next) = self.waiting.pop_front_if(|next| group.fresh || !next.alone) else { return };
             if next.turn.send(Ok(())).is_ok() {
-                group.left -= 1;
+                group.left = if next.alone { 0 } else { group.left - 1 };
+                group.fresh = false;
+                group.alone = next.alone;
                 self.holder = Some(next.ticket);
                 return;
             }
         }
+    }
+
+    /// Whether the lease in force shares its group with nobody.
+    pub(super) fn is_alone(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.alone)
     }
 
     /// Whether a group is open: the writer thread then waits for its end, not for more callers.
@@ -187,10 +203,10 @@ mod tests {
     #[test]
     fn turns_come_in_order_and_skip_who_has_left() {
         let mut queue = Queue::default();
-        let (first, mut first_turn) = queue.join().unwrap();
-        let (_, gone) = queue.join().unwrap();
-        let (left, _turn) = queue.join().unwrap();
-        let (last, mut last_turn) = queue.join().unwrap();
+        let (first, mut first_turn) = queue.join(false).unwrap();
+        let (_, gone) = queue.join(false).unwrap();
+        let (left, _turn) = queue.join(false).unwrap();
+        let (last, mut last_turn) = queue.join(false).unwrap();
         drop(gone);
         queue.leave(left);
         queue.open_group(10);
@@ -205,7 +221,7 @@ mod tests {
     #[test]
     fn a_group_ends_when_it_is_full_or_broken() {
         let mut queue = Queue::default();
-        let turns: Vec<_> = (0..4).map(|_| queue.join().unwrap()).collect();
+        let turns: Vec<_> = (0..4).map(|_| queue.join(false).unwrap()).collect();
         queue.open_group(2);
         let _ = (queue.finish(), queue.finish());
         assert!(queue.holder().is_none() && queue.waiting() == 2);
@@ -219,14 +235,35 @@ mod tests {
     }
 
     #[test]
+    fn one_that_wants_to_be_alone_shares_its_group_with_nobody() {
+        let mut queue = Queue::default();
+        let turns: Vec<_> = [false, true, false].map(|alone| queue.join(alone).unwrap()).into();
+        for (ticket, _) in &turns {
+            queue.open_group(10);
+            assert!(queue.holds(*ticket));
+            assert_eq!(queue.is_alone(), *ticket == turns[1].0);
+            let _outcome = queue.finish();
+            assert!(queue.holder().is_none(), "the next one waits for the next group");
+            assert_eq!(queue.take_group().size(), 1);
+        }
+        // One that leaves without a commit ends its group all the same: nothing of it may stay.
+        let (alone, _turn) = queue.join(true).unwrap();
+        let (_, _other) = queue.join(false).unwrap();
+        queue.open_group(10);
+        assert!(queue.holds(alone));
+        queue.next();
+        assert!(queue.holder().is_none() && queue.take_group().size() == 0);
+    }
+
+    #[test]
     fn the_line_is_bounded_and_closes() {
         let mut queue = Queue::default();
-        let turns: Vec<_> = (0..MOST_WAITING).map(|_| queue.join().unwrap()).collect();
-        assert!(matches!(queue.join(), Err(Error::Busy)));
+        let turns: Vec<_> = (0..MOST_WAITING).map(|_| queue.join(false).unwrap()).collect();
+        assert!(matches!(queue.join(false), Err(Error::Busy)));
         queue.refuse_until(turns[9].0, &Error::Busy);
         assert_eq!(queue.waiting(), MOST_WAITING - 10);
         queue.close();
-        assert!(matches!(queue.join(), Err(Error::Closed)));
+        assert!(matches!(queue.join(false), Err(Error::Closed)));
     }
 
     /// What the model knows of a caller that has joined.
@@ -255,7 +292,7 @@ mod tests {
                 let at = dice(callers.len().max(1) as u64) as usize;
                 match (dice(7), queue.holder()) {
                     (0 | 1, _) => {
-                        let (ticket, turn) = queue.join().unwrap();
+                        let (ticket, turn) = queue.join(dice(4) == 0).unwrap();
                         callers.push(Caller { ticket, turn: Some(turn), outcome: None });
                     }
                     // Someone goes away, as a dropped lease does.

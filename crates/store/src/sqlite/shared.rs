@@ -16,6 +16,9 @@ use crate::{DbStats, Error, Result};
 /// Longest time that one caller may keep the connection. Ours keep it for microseconds.
 const LEASE_LIMIT: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(5) };
 
+/// The same for one that writes many rows, and whose size follows from how long the last one took: a disk may become slow.
+const BULK_LEASE_LIMIT: Duration = Duration::from_secs(15);
+
 pub(super) struct Shared {
     pub(super) desk: Mutex<Desk>,
     pub(super) queue: Mutex<Queue>,
@@ -71,10 +74,10 @@ impl Shared {
         }
     }
 
-    /// Stands in line.
-    pub(super) fn join(&self) -> Result<(u64, Turn)> {
+    /// Stands in line; `alone` for a group of one's own.
+    pub(super) fn join(&self, alone: bool) -> Result<(u64, Turn)> {
         let mut queue = self.queue.lock();
-        let place = queue.join()?;
+        let place = queue.join(alone)?;
         if !queue.is_gathering() {
             self.wake.notify_one();
         }
@@ -99,12 +102,14 @@ impl Shared {
         self.guarded(&mut desk, work)
     }
 
-    /// Releases the savepoint and joins those who wait for the group's commit. Both happen under the desk's lock:
+    /// Releases the savepoint, if there is one, and joins those who wait for the group's commit. Both happen under the desk's lock:
     /// what has been released cannot be taken back alone any more.
     pub(super) fn finish(&self, ticket: u64) -> Result<Outcome> {
         let mut desk = self.desk_of(ticket)?;
-        self.guarded(&mut desk, |conn| conn.control("RELEASE lease"))?;
-        desk.savepoint = false;
+        if desk.savepoint {
+            self.guarded(&mut desk, |conn| conn.control("RELEASE lease"))?;
+            desk.savepoint = false;
+        }
         let mut queue = self.queue.lock();
         let outcome = queue.finish();
         self.pass_on(queue);
@@ -145,13 +150,12 @@ impl Shared {
     pub(super) fn gather(&self) {
         let mut queue = self.queue.lock();
         while let Some(holder) = queue.holder() {
-            let timed_out = self.wake.wait_for(&mut queue, LEASE_LIMIT).timed_out();
+            let limit = if queue.is_alone() { BULK_LEASE_LIMIT } else { LEASE_LIMIT };
+            let timed_out = self.wake.wait_for(&mut queue, limit).timed_out();
             if timed_out && queue.holds(holder) && MutexGuard::unlocked(&mut queue, || self.take_back(holder))
             {
                 self.counters.overdue.fetch_add(1, Relaxed);
-                tracing::error!(
-                    "a transaction was held open for more than {LEASE_LIMIT:?} and was taken back"
-                );
+                tracing::error!("a transaction was held open for more than {limit:?} and was taken back");
             }
         }
     }

@@ -59,10 +59,36 @@ async fn a_transaction_that_is_never_ended_is_taken_back() {
 }
 
 #[tokio::test]
+async fn a_transaction_with_a_group_of_its_own_takes_back_all_that_it_wrote_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let mut alone = engine.begin_alone().await.unwrap();
+    let rows = [1, 2, 2].map(|id| [Param::Int(id)]);
+    let or_nothing = "INSERT INTO log (id) VALUES ($1) ON CONFLICT DO NOTHING";
+    assert_eq!(alone.execute_each(or_nothing, rows.into_iter()).unwrap(), [true, true, false]);
+    // One that comes meanwhile is in the next group, and is stored although this one is not.
+    let (other, ()) = tokio::join!(add(&engine, 3), async { drop(alone) });
+    other.unwrap();
+    assert_eq!(ids(&engine).await, [3]);
+
+    let mut alone = engine.begin_alone().await.unwrap();
+    alone.execute(INSERT, &[Param::Int(4)]).unwrap();
+    assert!(alone.execute_each(INSERT, [[Param::Int(3)]].into_iter()).is_err());
+    drop(alone);
+    let mut alone = engine.begin_alone().await.unwrap();
+    alone.execute(INSERT, &[Param::Int(5)]).unwrap();
+    let (own, other) = tokio::join!(alone.commit(), add(&engine, 6));
+    own.unwrap();
+    other.unwrap();
+    assert_eq!(ids(&engine).await, [3, 5, 6]);
+    assert_eq!(engine.stats().largest_group, 1);
+}
+
+#[tokio::test]
 async fn a_granted_turn_that_nobody_takes_is_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path()).await;
-    let (ticket, turn) = engine.shared.join().unwrap();
+    let (ticket, turn) = engine.shared.join(false).unwrap();
     add(&engine, 1).await.unwrap();
     assert!(!engine.shared.queue.lock().holds(ticket));
     assert!(engine.shared.open(ticket).is_err());
@@ -75,7 +101,7 @@ async fn overtaken(act: impl FnOnce(Lease) + Send + 'static) {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path()).await;
     let lease = engine.begin().await.unwrap();
-    let (other, _turn) = engine.shared.join().unwrap();
+    let (other, _turn) = engine.shared.join(false).unwrap();
     let desk = engine.shared.desk.lock();
     let slow = std::thread::spawn(move || act(lease));
     // Time for the thread to come to the desk; should it be late, it is refused before.
@@ -124,7 +150,7 @@ async fn an_io_error_fails_the_whole_group_and_the_next_has_a_new_connection() {
     let engine = engine(folder.path()).await;
     let mut first = engine.begin().await.unwrap();
     first.execute(INSERT, &[Param::Int(1)]).unwrap();
-    let (ticket, turn) = engine.shared.join().unwrap();
+    let (ticket, turn) = engine.shared.join(false).unwrap();
     let first = first.commit();
     let second = async {
         turn.await.unwrap().unwrap();

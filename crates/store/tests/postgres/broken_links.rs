@@ -125,6 +125,23 @@ async fn who_asks_for_the_clock_finds_out_for_everybody() {
 }
 
 #[tokio::test]
+async fn who_listens_finds_out_too() {
+    let linked = Linked::new().await;
+    let mut announcements = linked.db.announcements().await.unwrap();
+    linked.direct.announce().await.unwrap();
+    announcements.next().await.unwrap();
+    linked.link.go_half_open();
+    // 5 s of silence, and 7 s without an answer.
+    let heard =
+        tokio::time::timeout(BOUND * 2, announcements.next()).await.expect("it would listen for ever");
+    assert!(matches!(heard, Err(Error::Unavailable(_))));
+    linked.link.heal();
+    let mut announcements = linked.db.announcements().await.unwrap();
+    linked.direct.announce().await.unwrap();
+    announcements.next().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_slow_link_is_slow_and_nothing_else() {
     let linked = Linked::new().await;
     linked.link.delay(Duration::from_millis(20));

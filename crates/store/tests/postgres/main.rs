@@ -7,6 +7,7 @@ mod connections;
 mod copy;
 mod faults;
 mod migrations;
+mod refreshes;
 mod schema;
 mod tls;
 

@@ -1,6 +1,6 @@
 use axum::extract::State;
 use domain::api_key::{ApiKey, ApiKeyId};
-use domain::field::{Field, FieldErrors};
+use domain::field::{self, Field, FieldErrors};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use service::admin::api_key;
@@ -13,6 +13,7 @@ use crate::api::time::{read_rfc3339, rfc3339};
 use crate::call::{AdminCall, Call};
 use crate::endpoint::Api;
 use crate::error::Error;
+use crate::extract::value::Value;
 
 /// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
@@ -56,9 +57,11 @@ pub(crate) struct MadeKey {
 
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct NewApiKey {
     /// The account that it acts for.
+    #[schema(minimum = 0)]
     user_id: i64,
     #[schema(min_length = 1, max_length = 150)]
     name: String,
@@ -75,8 +78,8 @@ pub(crate) struct NewApiKey {
     tag = "admin",
     operation_id = "adminListApiKeys",
     params(
-        ("user" = Option<i64>, Query, description = "Of this account."),
-        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 100; 50 by default."),
+        ("user" = Option<i64>, Query, minimum = 0, description = "Of this account."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "At most so many, 1 to 100; 50 by default."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),
     responses((status = 200, description = "They are.", body = ApiKeyList), Refused),
@@ -116,15 +119,19 @@ pub(crate) async fn create(
 fn new_key(call: &Call) -> Result<NewKey, Error> {
     let [user, name, scope, expires_at] = call.members(["user_id", "name", "scope", "expires_at"])?;
     let mut errors = FieldErrors::default();
-    let user = user.char_field().and_then(|text| match user_id(&text) {
-        Ok(id) => Ok(id),
-        Err(_) => Err(vec!["Not an id.".into()]),
-    });
+    let user = match user {
+        Value::Missing => Err(vec![field::REQUIRED.into()]),
+        Value::Null => Err(vec![field::NULL.into()]),
+        // JSON has one sort of number: 7.0 is 7.
+        Value::Number(text) => {
+            user_id(text.strip_suffix(".0").unwrap_or(&text)).map_err(|_| vec!["Not an id.".into()])
+        }
+        Value::Text(_) | Value::NotText => Err(vec!["Not an id.".into()]),
+    };
     let user = errors.take("user_id", user);
     let name = errors.take("name", name.char_field());
-    let scope: Field = scope
-        .text_or(domain::field::NOT_A_STRING, domain::field::text_with_surrogate)
-        .map(std::borrow::Cow::into_owned);
+    let scope: Field =
+        scope.text_or(field::NOT_A_STRING, field::text_with_surrogate).map(std::borrow::Cow::into_owned);
     let scope = errors.take("scope", scope);
     let expires_at = expires_at.char_field().and_then(|text| {
         read_rfc3339(&text).ok_or_else(|| vec!["Not a time, such as 2026-01-01T00:00:00Z.".into()])
@@ -143,7 +150,7 @@ fn new_key(call: &Call) -> Result<NewKey, Error> {
     path = "/admin/api/api-keys/{id}/",
     tag = "admin",
     operation_id = "adminRevokeApiKey",
-    params(("id" = String, Path, description = "The key's id.")),
+    params(("id" = String, Path, pattern = "^[0-9a-f]{16}$", description = "The key's id.")),
     responses((status = 204, description = "It is revoked."), Refused),
     security(("bearer" = []))
 )]

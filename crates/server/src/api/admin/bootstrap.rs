@@ -15,6 +15,7 @@ use crate::error::Error;
 
 /// The first administrator.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct Bootstrap {
     /// As `bookstore-auth bootstrap-token` has shown it.

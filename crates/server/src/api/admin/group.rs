@@ -38,6 +38,7 @@ pub(crate) struct GroupDetail {
 
 /// A group to be made.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct NewGroup {
     #[schema(min_length = 1, max_length = 150)]
@@ -51,7 +52,7 @@ pub(crate) struct NewGroup {
     tag = "admin",
     operation_id = "adminListGroups",
     params(
-        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 100; 50 by default."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "At most so many, 1 to 100; 50 by default."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),
     responses((status = 200, description = "They are.", body = GroupList), Refused),
@@ -92,7 +93,7 @@ pub(crate) async fn create(
     path = "/admin/api/groups/{id}/",
     tag = "admin",
     operation_id = "adminGetGroup",
-    params(("id" = i64, Path, description = "The group.")),
+    params(("id" = i64, Path, minimum = 1, description = "The group.")),
     responses((status = 200, description = "It is.", body = GroupDetail), Refused),
     security(("bearer" = []))
 )]
@@ -112,7 +113,7 @@ pub(crate) async fn get(
     path = "/admin/api/groups/{id}/",
     tag = "admin",
     operation_id = "adminDeleteGroup",
-    params(("id" = i64, Path, description = "The group.")),
+    params(("id" = i64, Path, minimum = 1, description = "The group.")),
     responses((status = 204, description = "It is gone."), Refused),
     security(("bearer" = []))
 )]
@@ -134,8 +135,9 @@ pub(crate) async fn delete(
     tag = "admin",
     operation_id = "adminGivePermission",
     params(
-        ("id" = i64, Path, description = "The group."),
-        ("permission" = String, Path, description = "`application.codename`; made when it is first given."),
+        ("id" = i64, Path, minimum = 1, description = "The group."),
+        ("permission" = String, Path, max_length = 201, pattern = "^[A-Za-z0-9_]+\\.[A-Za-z0-9_]+$",
+         description = "`application.codename`; made when it is first given."),
     ),
     responses((status = 204, description = "The group gives it."), Refused),
     security(("bearer" = []))
@@ -155,8 +157,9 @@ pub(crate) async fn give(
     tag = "admin",
     operation_id = "adminTakePermission",
     params(
-        ("id" = i64, Path, description = "The group."),
-        ("permission" = String, Path, description = "`application.codename`."),
+        ("id" = i64, Path, minimum = 1, description = "The group."),
+        ("permission" = String, Path, max_length = 201, pattern = "^[A-Za-z0-9_]+\\.[A-Za-z0-9_]+$",
+         description = "`application.codename`."),
     ),
     responses((status = 204, description = "The group does not give it."), Refused),
     security(("bearer" = []))

@@ -15,7 +15,7 @@ use crate::error::Error;
     path = "/admin/api/users/{id}/groups/",
     tag = "admin",
     operation_id = "adminListGroupsOfUser",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses((status = 200, description = "They are.", body = GroupList), Refused),
     security(("bearer" = []))
 )]
@@ -37,8 +37,8 @@ pub(crate) async fn list(
     tag = "admin",
     operation_id = "adminAddToGroup",
     params(
-        ("id" = i64, Path, description = "The account."),
-        ("group" = i64, Path, description = "The group."),
+        ("id" = i64, Path, minimum = 1, description = "The account."),
+        ("group" = i64, Path, minimum = 1, description = "The group."),
     ),
     responses((status = 204, description = "It is in it."), Refused),
     security(("bearer" = []))
@@ -58,8 +58,8 @@ pub(crate) async fn add(
     tag = "admin",
     operation_id = "adminRemoveFromGroup",
     params(
-        ("id" = i64, Path, description = "The account."),
-        ("group" = i64, Path, description = "The group."),
+        ("id" = i64, Path, minimum = 1, description = "The account."),
+        ("group" = i64, Path, minimum = 1, description = "The group."),
     ),
     responses((status = 204, description = "It is not in it."), Refused),
     security(("bearer" = []))

@@ -1,11 +1,23 @@
 use axum::extract::State;
 use domain::admin::Role;
 use http::StatusCode;
+use utoipa::ToSchema;
 
 use super::{Refused, Segments, nothing, segments, user_id};
 use crate::call::AdminCall;
 use crate::endpoint::Api;
 use crate::error::Error;
+
+/// A role, by name.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes a part of the path")]
+enum RoleName {
+    /// May use the routes of administrators, as far as permissions go.
+    Staff,
+    /// Has every permission.
+    Superuser,
+}
 
 /// Gives an account a role. For superusers with a fresh login.
 #[utoipa::path(
@@ -14,8 +26,8 @@ use crate::error::Error;
     tag = "admin",
     operation_id = "adminGiveRole",
     params(
-        ("id" = i64, Path, description = "The account."),
-        ("role" = String, Path, description = "`staff` or `superuser`."),
+        ("id" = i64, Path, minimum = 1, description = "The account."),
+        ("role" = inline(RoleName), Path, description = "The role."),
     ),
     responses((status = 204, description = "The account has the role."), Refused),
     security(("bearer" = []))
@@ -35,8 +47,8 @@ pub(crate) async fn give(
     tag = "admin",
     operation_id = "adminTakeRole",
     params(
-        ("id" = i64, Path, description = "The account."),
-        ("role" = String, Path, description = "`staff` or `superuser`."),
+        ("id" = i64, Path, minimum = 1, description = "The account."),
+        ("role" = inline(RoleName), Path, description = "The role."),
     ),
     responses(
         (status = 204, description = "The account does not have the role."),

@@ -17,7 +17,7 @@ use crate::error::Error;
     tag = "admin",
     operation_id = "adminListSessions",
     params(
-        ("id" = i64, Path, description = "The account."),
+        ("id" = i64, Path, minimum = 1, description = "The account."),
         ("after" = Option<String>, Query, description = "`next` of the page before."),
     ),
     responses((status = 200, description = "They are.", body = SessionList), Refused),
@@ -41,7 +41,7 @@ pub(crate) async fn list(
     path = "/admin/api/users/{id}/sessions/",
     tag = "admin",
     operation_id = "adminEndSessions",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses((status = 204, description = "They have ended."), Refused),
     security(("bearer" = []))
 )]
@@ -63,8 +63,8 @@ pub(crate) async fn end_all(
     tag = "admin",
     operation_id = "adminEndSession",
     params(
-        ("id" = i64, Path, description = "The account."),
-        ("session" = String, Path, description = "The session."),
+        ("id" = i64, Path, minimum = 1, description = "The account."),
+        ("session" = String, Path, pattern = "^[0-9a-f]{32}$", description = "The session."),
     ),
     responses((status = 204, description = "It has ended."), Refused),
     security(("bearer" = []))

@@ -62,6 +62,7 @@ pub(crate) struct AccountDetail {
 
 /// An account to be made. It gets no password here: its owner sets one by recovery.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body; fields are read one by one, to report all faults at once")]
 pub(crate) struct NewAccount {
     #[schema(min_length = 1, max_length = 150)]
@@ -69,6 +70,17 @@ pub(crate) struct NewAccount {
     /// May be blank; such an account cannot get a password by itself.
     #[schema(max_length = 254)]
     email: String,
+}
+
+/// What accounts can be asked for.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes a parameter of the query")]
+enum StateName {
+    Active,
+    Disabled,
+    Staff,
+    Superuser,
 }
 
 /// Accounts by the beginning of their name or address, or all by id. Takes `auth.view_user`.
@@ -80,8 +92,8 @@ pub(crate) struct NewAccount {
     params(
         ("name" = Option<String>, Query, description = "The beginning of the name, in any spelling. Not with `email`."),
         ("email" = Option<String>, Query, description = "The beginning of the address, in either case."),
-        ("state" = Option<String>, Query, description = "`active`, `disabled`, `staff` or `superuser`."),
-        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 100; 50 by default."),
+        ("state" = inline(Option<StateName>), Query, description = "Those alone."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "At most so many, 1 to 100; 50 by default."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),
     responses((status = 200, description = "They are.", body = AccountList), Refused),
@@ -140,7 +152,7 @@ pub(crate) async fn create(
     path = "/admin/api/users/{id}/",
     tag = "admin",
     operation_id = "adminGetUser",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses((status = 200, description = "It is.", body = AccountDetail), Refused),
     security(("bearer" = []))
 )]
@@ -166,7 +178,7 @@ pub(crate) async fn get(
     path = "/admin/api/users/{id}/",
     tag = "admin",
     operation_id = "adminDeleteUser",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses(
         (status = 204, description = "It is gone, and its sessions have ended."),
         (status = 409, description = "It is the last enabled superuser.", body = crate::api::Detail),
@@ -191,7 +203,7 @@ pub(crate) async fn delete(
     path = "/admin/api/users/{id}/disable/",
     tag = "admin",
     operation_id = "adminDisableUser",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses(
         (status = 204, description = "It is disabled."),
         (status = 409, description = "It is the last enabled superuser.", body = crate::api::Detail),
@@ -216,7 +228,7 @@ pub(crate) async fn disable(
     path = "/admin/api/users/{id}/reset/",
     tag = "admin",
     operation_id = "adminStartReset",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses(
         (status = 202, description = "A link is on its way.", body = Object, example = json!({})),
         (status = 409, description = "No mail is sent here, the account is disabled or has no address, or a link was sent a \
@@ -242,7 +254,7 @@ pub(crate) async fn reset(
     path = "/admin/api/users/{id}/enable/",
     tag = "admin",
     operation_id = "adminEnableUser",
-    params(("id" = i64, Path, description = "The account.")),
+    params(("id" = i64, Path, minimum = 1, description = "The account.")),
     responses((status = 204, description = "It is enabled."), Refused),
     security(("bearer" = []))
 )]
