@@ -6,8 +6,8 @@ use domain::action::Purpose;
 use domain::field::FieldErrors;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, User, UserId};
-use store::Tx;
 use store::action_token::{self, ActionToken, NewToken};
+use store::{Tx, account};
 
 use crate::App;
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub(crate) async fn send_always(
     (purpose, user, to): (Purpose, &User, &EmailAddress),
 ) -> Result<()> {
     if purpose == Purpose::ResetPassword {
-        store::account::set_reset_sent(tx, user.id, now).await?;
+        account::set_reset_sent(tx, user.id, now).await?;
     }
     let seed = crypto::random::fill();
     let lifetime = purpose.lifetime(app.settings.accounts.deletion_grace);
@@ -74,9 +74,12 @@ const fn template(purpose: Purpose) -> Template {
     }
 }
 
-/// Whether a link of this kind was sent a moment ago: then there is no other yet.
+/// Whether a link of this kind was sent a moment ago: then there is no other yet. One for a new password counts also when it is
+/// good for nothing any more: who changes the password again and again does not have a mail sent each time.
 pub(crate) async fn is_recent(tx: &mut Tx, user: UserId, purpose: Purpose, now: Timestamp) -> Result<bool> {
-    Ok(action_token::any_since(tx, user, purpose, now - purpose.pause()).await?)
+    let since = now - purpose.pause();
+    let is_kept = action_token::any_since(tx, user, purpose, since).await?;
+    Ok(is_kept || purpose == Purpose::ResetPassword && account::reset_sent_since(tx, user, since).await?)
 }
 
 /// What is stored of a token.
@@ -125,5 +128,5 @@ pub(crate) async fn forget_links(tx: &mut Tx, user: UserId, purposes: &[Purpose]
     for purpose in purposes {
         action_token::kill(tx, user, *purpose).await?;
     }
-    Ok(store::account::set_pending(tx, user, None).await?)
+    Ok(account::set_pending(tx, user, None).await?)
 }

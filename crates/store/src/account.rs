@@ -10,6 +10,7 @@ const NAME_OF_CLAIM: &str =
 // As their index is written: read are those that are answered and those that had a link lately, however many have the address.
 const WITH_EMAIL: &str = "SELECT CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND email_verified_at IS NULL AND COALESCE(reset_sent_at, 0) <= $2 ORDER BY CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id LIMIT $3";
 const SET_RESET_SENT: &str = "UPDATE users SET reset_sent_at = $2 WHERE id = $1";
+const RESET_SENT_SINCE: &str = "SELECT 1 FROM users WHERE id = $1 AND reset_sent_at > $2";
 const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6, $7, $8) AND o.id <> $1)";
 const SET_EMAIL: &str = "UPDATE users SET email = $4, email_verified_at = $2, email_claim = $3, pending_email = NULL, unproved_since = NULL WHERE id = $1 AND pending_email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6, $7, $8) AND o.id <> $1)";
 const SET_PENDING: &str = "UPDATE users SET pending_email = $2 WHERE id = $1";
@@ -32,6 +33,7 @@ pub const STATEMENTS: &[&str] = &[
     NAME_OF_CLAIM,
     WITH_EMAIL,
     SET_RESET_SENT,
+    RESET_SENT_SINCE,
     PROVE,
     SET_EMAIL,
     SET_PENDING,
@@ -80,6 +82,11 @@ pub async fn with_email(tx: &mut Tx, key: &EmailKey, since: Timestamp, limit: i6
 /// Notes that an account was sent a link for a new password.
 pub async fn set_reset_sent(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<()> {
     tx.execute(SET_RESET_SENT, &[id.get().into(), now.micros().into()]).await.map(drop)
+}
+
+/// Whether an account was sent a link for a new password after `since`, whatever has become of it.
+pub async fn reset_sent_since(tx: &mut Tx, id: UserId, since: Timestamp) -> Result<bool> {
+    Ok(tx.query_opt(RESET_SENT_SINCE, &[id.get().into(), since.micros().into()]).await?.is_some())
 }
 
 /// Notes that the account's address was proved; false when it is another by now, or is another account's.

@@ -300,8 +300,8 @@ impl Tx {
         Self { inner, failed: false, undo: Undo::default() }
     }
 
-    /// Has something done unless this transaction is committed: what was changed for it outside of the database is taken back with
-    /// it. Also when the answer to the commit is lost.
+    /// Has something done when this transaction is taken back: what was changed for it outside of the database goes with it. Not
+    /// when nobody knows whether it was committed.
     pub fn on_rollback(&mut self, undo: impl FnOnce() + Send + Sync + 'static) {
         self.undo.0.push(Box::new(undo));
     }
@@ -423,13 +423,17 @@ impl Tx {
     /// Nothing is acknowledged by an error; see [`Error::Unavailable`] for what it may mean.
     pub async fn commit(mut self) -> Result<()> {
         self.check()?;
-        match self.inner {
+        // From here on it may be there, also for a caller that leaves: only a failure that is sure takes anything back.
+        let undo = std::mem::take(&mut self.undo.0);
+        let done = match self.inner {
             Inner::SqliteWrite(lease) => lease.commit().await,
             Inner::SqliteRead(reader) => reader.commit(),
             Inner::Postgres(transaction) => transaction.commit().await,
-        }?;
-        self.undo.0.clear();
-        Ok(())
+        };
+        if matches!(&done, Err(error) if !matches!(error, Error::Unavailable(_))) {
+            undo.into_iter().for_each(|work| work());
+        }
+        done
     }
 
     /// Which SQL the engine speaks.

@@ -56,7 +56,7 @@ macro_rules! migrations {
             Migration::added(10, "api_keys", text!($engine, "0010_api_keys")),
             Migration::added(11, "throttle", text!($engine, "0011_throttle")),
             Migration::added(12, "unproved_accounts", text!($engine, "0012_unproved_accounts")),
-            Migration::added(13, "fewer_indexes", text!($engine, "0013_fewer_indexes")),
+            Migration::added(13, "account_indexes", text!($engine, "0013_account_indexes")),
         ]
     };
 }

@@ -157,9 +157,10 @@ impl Drop for Turn<'_> {
 
 async fn ask(engine: &Arc<Engine>, callers: &[Waiting]) -> Result<Vec<Session>> {
     let tx = engine.begin(Access::Write).await?;
-    // The grace for a repeated refresh begins when this is sent: a caller that is told nothing because the server took long
-    // still has it.
-    let asked = callers.iter().map(|caller| (caller.asked, caller.asked.now + caller.since.elapsed()));
+    // The grace for a repeated refresh begins when this is sent, to the second: a caller that is told nothing because the server
+    // took long still has it.
+    let waited = |caller: &Waiting| Duration::from_secs(caller.since.elapsed().as_secs());
+    let asked = callers.iter().map(|caller| (caller.asked, caller.asked.now + waited(caller)));
     super::advance_all(tx, &asked.collect::<Vec<_>>()).await
 }
 

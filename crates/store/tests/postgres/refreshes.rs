@@ -187,12 +187,12 @@ async fn the_grace_begins_when_the_statement_is_sent() {
     let narrow = Db::open_postgres(options).await.unwrap();
     let holder = narrow.begin().await.unwrap();
     let waiting = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
         drop(holder);
     };
     let (advanced, ()) = tokio::join!(session::advance(&narrow, given.asked(0)), waiting);
     let advanced = advanced.unwrap().unwrap();
-    assert!(advanced.rotated_at.since(NOW) >= Duration::from_millis(300), "{advanced:?}");
+    assert!(advanced.rotated_at.since(NOW) >= Duration::from_secs(1), "{advanced:?}");
     assert_eq!(advanced.idle_expires_at, NOW + LIFETIMES.idle, "and it is not good for longer");
 }
 
