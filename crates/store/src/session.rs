@@ -103,7 +103,7 @@ pub struct Advance {
 }
 
 /// Moves a good session of an enabled user to its next generation, durably. It has a transaction of its own, on
-/// PostgreSQL together with other callers ([`together`]). `None`, and nothing has changed by this, when anything is not as
+/// PostgreSQL together with other callers. `None`, and nothing has changed by this, when anything is not as
 /// it has to be, or when somebody else is at this session just now: [`find`] says what.
 ///
 /// # Errors
