@@ -130,7 +130,8 @@ async fn meant(tx: &mut Tx, request: &RecoveryRequest, now: Timestamp) -> Result
     let key = EmailKey::of(request.email.as_deref().unwrap_or_default());
     let ids = match store::account::of_proved_email(tx, &key).await? {
         Some((id, _)) => vec![id],
-        // Who asks again comes to the next ones, also of those that got no link: no number of accounts that somebody else has made with the address hides its owner's.
+        // Who asks again comes to the next ones. Accounts that were used or that others have made come first and are always sent
+        // theirs: no number of accounts that somebody registers with the address hides one.
         None => {
             let since = now - Purpose::ResetPassword.pause();
             store::account::with_email(tx, &key, since, MOST_ACCOUNTS).await?
