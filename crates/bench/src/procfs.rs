@@ -41,10 +41,10 @@ impl CpuReading {
     }
 
     /// The processor time from this reading to `later`: by nanoseconds when every thread of this reading is
-    /// still there, else by ticks.
+    /// still there, else by ticks; also from the beginning of a process (`default`), whose threads may have ended since.
     pub(crate) fn until(&self, later: &Self) -> Duration {
         let all_there = self.threads.keys().all(|thread| later.threads.contains_key(thread));
-        if all_there && !later.threads.is_empty() {
+        if all_there && !self.threads.is_empty() {
             let before: u64 = self.threads.values().sum();
             let after: u64 = later.threads.values().sum();
             return Duration::from_nanos(after.saturating_sub(before));
@@ -139,8 +139,10 @@ mod tests {
             CpuReading { threads: HashMap::from([((1, 1), 400), ((1, 2), 60), ((1, 3), 5)]), ticks: 11 };
         assert_eq!(before.until(&after), Duration::from_nanos(315));
         let ended = CpuReading { threads: HashMap::from([((1, 1), 400)]), ticks: 12 };
+        let began = CpuReading::default();
         let tick = Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap();
         assert_eq!(before.until(&ended), tick * 2);
+        assert_eq!(began.until(&ended), tick * 12);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, EmailKey, UserId};
 
-use crate::{Param, Result, Tx, user};
+use crate::{Dialect, Param, Result, Tx, user};
 
 const NAME_OF_CLAIM: &str =
     "SELECT id, username FROM users WHERE email_claim IN ($1, $2, $3, $4, $5) LIMIT 1";
 // As their index is written: read are those that are answered and those that had a link lately, however many have the address.
-const WITH_EMAIL: &str = "SELECT CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND email_verified_at IS NULL AND COALESCE(reset_sent_at, 0) <= $2 ORDER BY CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id LIMIT $3";
+const WITH_EMAIL_POSTGRES: &str = "SELECT CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id FROM users WHERE lower(email) = $1 AND disabled_at IS NULL AND email_verified_at IS NULL AND COALESCE(reset_sent_at, 0) <= $2 ORDER BY CASE WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id LIMIT $3";
+// On SQLite one index has all accounts of an address in the order of their turns, and after them those that have none.
+const WITH_EMAIL_SQLITE: &str = "SELECT CASE WHEN disabled_at IS NOT NULL OR email_verified_at IS NOT NULL THEN 2 WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id FROM users WHERE lower(email) = $1 AND CASE WHEN disabled_at IS NOT NULL OR email_verified_at IS NOT NULL THEN 2 WHEN unproved_since IS NULL THEN 0 ELSE 1 END < 2 AND COALESCE(reset_sent_at, 0) <= $2 ORDER BY CASE WHEN disabled_at IS NOT NULL OR email_verified_at IS NOT NULL THEN 2 WHEN unproved_since IS NULL THEN 0 ELSE 1 END, COALESCE(reset_sent_at, 0), id LIMIT $3";
 const SET_RESET_SENT: &str = "UPDATE users SET reset_sent_at = $2 WHERE id = $1";
 const RESET_SENT_SINCE: &str = "SELECT 1 FROM users WHERE id = $1 AND reset_sent_at > $2";
 const PROVE: &str = "UPDATE users SET email_verified_at = $2, email_claim = $3, unproved_since = NULL WHERE id = $1 AND email = $4 AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_claim IN ($3, $5, $6, $7, $8) AND o.id <> $1)";
@@ -28,10 +30,9 @@ const HOLD_UNPROVED: &str = "UPDATE users SET unproved_since = unproved_since WH
 const IS_UNPROVED: &str = "SELECT 1 FROM users WHERE id = $1 AND unproved_since IS NOT NULL";
 const VOUCH: &str = "UPDATE users SET unproved_since = NULL WHERE id = $1 AND unproved_since IS NOT NULL";
 
-/// Every statement of this file.
+/// Every statement of this file that both engines read.
 pub const STATEMENTS: &[&str] = &[
     NAME_OF_CLAIM,
-    WITH_EMAIL,
     SET_RESET_SENT,
     RESET_SENT_SINCE,
     PROVE,
@@ -48,6 +49,10 @@ pub const STATEMENTS: &[&str] = &[
     IS_UNPROVED,
     VOUCH,
 ];
+/// Those for SQLite.
+pub const SQLITE_STATEMENTS: &[&str] = &[WITH_EMAIL_SQLITE];
+/// Those for PostgreSQL.
+pub const POSTGRES_STATEMENTS: &[&str] = &[WITH_EMAIL_POSTGRES];
 
 /// The account that has proved this address, and its name.
 pub async fn of_proved_email(tx: &mut Tx, key: &EmailKey) -> Result<Option<(UserId, String)>> {
@@ -67,9 +72,13 @@ fn spellings(key: &EmailKey) -> [&str; EmailKey::MOST_SPELLINGS] {
 /// At most `limit` enabled accounts with this address that have not proved it and were sent no link for a new password after `since`:
 /// those that registered themselves and were not used go last, then whoever was sent one lately, then the younger.
 pub async fn with_email(tx: &mut Tx, key: &EmailKey, since: Timestamp, limit: i64) -> Result<Vec<UserId>> {
+    let statement = match tx.dialect() {
+        Dialect::Sqlite => WITH_EMAIL_SQLITE,
+        Dialect::Postgres => WITH_EMAIL_POSTGRES,
+    };
     let mut found = Vec::new();
     for spelling in key.spellings() {
-        for row in tx.query(WITH_EMAIL, &[spelling.into(), since.micros().into(), limit.into()]).await? {
+        for row in tx.query(statement, &[spelling.into(), since.micros().into(), limit.into()]).await? {
             found.push((row.int(0)?, row.int(1)?, row.int(2)?));
         }
     }

@@ -130,22 +130,13 @@ pub async fn present(tx: &mut Tx, source: &str, ids: &[i64]) -> Result<Present> 
 /// or id is taken, also by one before it, is left out.
 pub async fn insert_fresh(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
     match tx.dialect() {
-        Dialect::Sqlite => insert_in_order(tx, source, fresh).await,
+        Dialect::Sqlite => insert_one_by_one(tx, source, fresh).await,
         Dialect::Postgres => insert_together(tx, source, fresh).await,
     }
 }
 
-/// In the order of their names, so that neighbours in the indexes come together: each page is then visited once a batch. Of
-/// two with one name the one that is first in the batch is stored.
-async fn insert_in_order(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
-    let mut order: Vec<usize> = (0..fresh.len()).collect();
-    order.sort_by_key(|place| fresh[*place].key.as_str());
-    let changed =
-        tx.execute_each(INSERT_NEW_SQLITE, order.iter().map(|place| columns(&fresh[*place]))).await?;
-    let mut stored = vec![false; fresh.len()];
-    for (place, changed) in order.into_iter().zip(changed) {
-        stored[place] = changed;
-    }
+async fn insert_one_by_one(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
+    let stored = tx.execute_each(INSERT_NEW_SQLITE, fresh.iter().map(columns)).await?;
     let memories = fresh.iter().zip(&stored).filter(|(_, stored)| **stored).map(|(row, _)| {
         let id = row.user.id.map_or(0, UserId::get);
         [source.into(), id.into(), (&row.source_digest).into(), (&row.our_digest).into()]

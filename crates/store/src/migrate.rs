@@ -57,6 +57,7 @@ macro_rules! migrations {
             Migration::added(11, "throttle", text!($engine, "0011_throttle")),
             Migration::added(12, "unproved_accounts", text!($engine, "0012_unproved_accounts")),
             Migration::added(13, "account_indexes", text!($engine, "0013_account_indexes")),
+            Migration::added(14, "email_index", text!($engine, "0014_email_index")),
         ]
     };
 }

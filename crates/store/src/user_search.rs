@@ -35,6 +35,7 @@ const BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff
 const BY_NAME_POSTGRES: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE username_key >= $4 AND username_key < $5 AND (username_key, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY username_key, id LIMIT $3";
 // On SQLite the accounts that claim their key and those that share another's have an index each; both are read in order.
 const BY_NAME_SQLITE: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, username_claim AS key FROM users WHERE username_claim >= $4 AND username_claim < $5 AND (username_claim, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) UNION ALL SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, username_key FROM users WHERE username_claim IS DISTINCT FROM username_key AND username_key >= $4 AND username_key < $5 AND (username_key, id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY key, id LIMIT $3";
+// Accounts with one address stand in the index in the order of their turns (`account`), so SQLite sorts them.
 const BY_EMAIL_SQLITE: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE lower(email) >= $4 AND lower(email) < $5 AND (lower(email), id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY lower(email), id LIMIT $3";
 // The collation "C" makes lower() touch ASCII alone and compares byte by byte, as SQLite does.
 const BY_EMAIL_POSTGRES: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE lower(email COLLATE \"C\") >= $4 AND lower(email COLLATE \"C\") < $5 AND (lower(email COLLATE \"C\"), id) > ($6, $1) AND (CAST($2 AS BIGINT) = 0 OR ($2 = 1 AND disabled_at IS NULL) OR ($2 = 2 AND disabled_at IS NOT NULL) OR ($2 = 3 AND is_staff = 1) OR ($2 = 4 AND is_superuser = 1)) ORDER BY lower(email COLLATE \"C\"), id LIMIT $3";
@@ -101,11 +102,13 @@ async fn by_prefix(
 ) -> Result<Vec<User>> {
     // Behind everything that begins so: no text has the last code point, which is not a character, at that place.
     let end = format!("{}\u{10ffff}", prefix.of);
+    // A page begins where the one before it ended: the engines take one lower bound to the index, and check the other row by row.
+    let start = if prefix.after.is_empty() { prefix.of } else { prefix.after };
     let params = [
         after.get().into(),
         state.number().into(),
         limit.into(),
-        prefix.of.into(),
+        start.into(),
         end.as_str().into(),
         prefix.after.into(),
     ];

@@ -25,9 +25,9 @@ const READER_TRIES: i32 = 500;
 /// Cache of the writer in KiB: what one group changes should fit, or it goes to the log before the commit.
 const WRITER_CACHE: i64 = 8 * 1024;
 /// The same in KiB while many rows are written: what one batch changes should fit, for a page that leaves early is written twice.
-const BULK_CACHE: i64 = 96 * 1024;
-/// And the pages of the log after which it is then copied into the file, and what is kept of it: 256 MiB. A log that is cut back
-/// and grows again each time costs the file system as much as it costs us.
+const BULK_CACHE: i64 = 120 * 1024;
+/// And the pages of the log after which the writer itself copies it into the file, should the copier beside it not keep up, and what
+/// is kept of it: 256 MiB. A log that is cut back and grows again each time costs the file system as much as it costs us.
 const BULK_CHECKPOINT: i64 = 64 * 1024;
 const BULK_WAL_KEEP: i64 = BULK_CHECKPOINT * 4096;
 /// A WAL larger than this is cut back once it has been copied into the file.
@@ -150,6 +150,11 @@ impl Conn {
         self.sqlite.pragma_update(None, "cache_size", -BULK_CACHE)?;
         self.sqlite.pragma_update(None, "journal_size_limit", BULK_WAL_KEEP)?;
         self.sqlite.pragma_update(None, "wal_autocheckpoint", BULK_CHECKPOINT)
+    }
+
+    /// Copies as much of the log into the file as readers allow, and makes nobody wait.
+    pub(super) fn checkpoint_passively(&self) -> rusqlite::Result<()> {
+        self.sqlite.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
     /// Copies the log into the file and empties it, if no reader is in the way.

@@ -1,6 +1,7 @@
 //! A caller's turn on the write connection: one savepoint inside the group's transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::shared::Shared;
@@ -78,7 +79,9 @@ impl Lease {
 
     /// Sets the connection up for transactions of many rows.
     pub(crate) fn prepare_for_bulk(&mut self) -> Result<()> {
-        self.shared.run(self.ticket, |conn| conn.prepare_for_bulk())
+        self.shared.run(self.ticket, |conn| conn.prepare_for_bulk())?;
+        self.shared.bulk.store(true, Relaxed);
+        Ok(())
     }
 
     /// Joins the group's commit and waits for it.

@@ -8,10 +8,11 @@
 //! groups. Reads run beside all this on connections of their own ([`readers`]).
 //!
 //! A caller that fails, panics or leaves takes only its own savepoint back. One that writes many rows has a group of its own
-//! instead, and no savepoint. What SQLite may undo on its own (the whole
+//! instead, and no savepoint; the log is then copied into the file beside it ([`copier`]). What SQLite may undo on its own (the whole
 //! transaction, after an I/O error) fails the whole group: nobody is told that something is stored which is not.
 
 mod connection;
+mod copier;
 mod failure;
 pub(crate) mod files;
 mod lease;
@@ -23,6 +24,7 @@ mod shared;
 mod tests;
 mod writer;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,6 +69,7 @@ impl Engine {
             batch: options.commit_batch.max(1),
             lock,
             closed: closing,
+            copier: OnceCell::new(),
         };
         writer.start()?;
         Ok(Self { path, shared, readers, closed })

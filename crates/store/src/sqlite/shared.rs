@@ -3,7 +3,7 @@
 //! Two locks, always taken in this order: the desk (held while a statement runs), then the queue (held for moments).
 //! Callers look at the queue before they go to the desk, so none of them ever waits there for a BEGIN or COMMIT.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -25,9 +25,11 @@ pub(super) struct Shared {
     /// Wakes the writer thread; used with the queue.
     pub(super) wake: Condvar,
     pub(super) counters: Counters,
+    /// Many rows are written: the log is copied beside the writer.
+    pub(super) bulk: AtomicBool,
     /// Has the writer thread panic before its next commit.
     #[cfg(test)]
-    pub(super) panic_next: std::sync::atomic::AtomicBool,
+    pub(super) panic_next: AtomicBool,
 }
 
 /// The connection, and whether the holder of the lease has a savepoint open on it.
@@ -69,6 +71,7 @@ impl Shared {
             queue: Mutex::new(Queue::default()),
             wake: Condvar::new(),
             counters: Counters::default(),
+            bulk: AtomicBool::new(false),
             #[cfg(test)]
             panic_next: false.into(),
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use super::copier::Copier;
 use super::*;
 use crate::{Error, Param};
 
@@ -222,4 +223,44 @@ fn only_what_may_have_harmed_a_connection_ends_it() {
     for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOMEM, ffi::SQLITE_READONLY] {
         assert!(failure::spoils_connection(&of(code)));
     }
+}
+
+#[tokio::test]
+async fn the_log_is_copied_beside_the_writer_after_some_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    let mut lease = engine.begin_alone().await.unwrap();
+    lease.execute_each(INSERT, (0..2_000).map(|id| [Param::Int(id)])).unwrap();
+    lease.commit().await.unwrap();
+    let size = || std::fs::metadata(engine.path()).unwrap().len();
+    // Dropping it waits for what it was woken for.
+    let copies = |commits: usize| {
+        let (copier, before) = (Copier::start(engine.path().to_owned()).unwrap(), size());
+        (0..commits).for_each(|_| copier.note_commit());
+        drop(copier);
+        size() > before
+    };
+    assert!(!copies(1), "one commit is not worth it");
+    assert!(copies(2));
+    drop(Copier::start(folder.path().join("nowhere")).inspect(|copier| {
+        copier.note_commit();
+        copier.note_commit();
+    }));
+}
+
+#[tokio::test]
+async fn many_rows_are_all_in_the_file_once_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path()).await;
+    engine.begin().await.unwrap().prepare_for_bulk().unwrap();
+    for batch in 0..5 {
+        let mut lease = engine.begin_alone().await.unwrap();
+        let rows = (batch * 1_000..(batch + 1) * 1_000).map(|id| [Param::Int(id)]);
+        lease.execute_each(INSERT, rows).unwrap();
+        lease.commit().await.unwrap();
+    }
+    assert_eq!(ids(&engine).await, (0..5_000).collect::<Vec<_>>());
+    engine.close().await;
+    let log = files::beside(engine.path(), "-wal");
+    assert_eq!(std::fs::metadata(log).map_or(0, |log| log.len()), 0, "nothing is left in the log");
 }

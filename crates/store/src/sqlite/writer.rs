@@ -1,5 +1,6 @@
 //! The thread that begins and commits groups: all that waits for locks or for the disk happens here.
 
+use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 
 use super::connection::{Conn, Role};
+use super::copier::Copier;
 use super::files::OpenLock;
 use super::queue::Gathered;
 use super::shared::{Desk, Shared};
@@ -22,6 +24,8 @@ pub(super) struct Writer {
     pub(super) lock: Arc<OpenLock>,
     /// Becomes true when the connection is closed and the lock released.
     pub(super) closed: watch::Sender<bool>,
+    /// There once many rows are written.
+    pub(super) copier: OnceCell<Copier>,
 }
 
 impl Writer {
@@ -108,6 +112,22 @@ impl Writer {
             }
         }
         group.answer(&result);
+        if result.is_ok() && self.shared.bulk.load(Relaxed) {
+            self.copy_log();
+        }
+    }
+
+    fn copy_log(&self) {
+        if self.copier.get().is_none() {
+            match Copier::start(self.path.clone()) {
+                Ok(copier) => _ = self.copier.set(copier),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "the log is copied by the writer itself");
+                    return self.shared.bulk.store(false, Relaxed);
+                }
+            }
+        }
+        self.copier.get().inspect(|copier| copier.note_commit());
     }
 
     fn commit(&self, desk: &mut Desk, group: &Gathered) -> Result<()> {
@@ -127,7 +147,8 @@ impl Writer {
         Err(for_each_member(error, group.size()))
     }
 
-    fn close(self) {
+    fn close(mut self) {
+        drop(self.copier.take());
         let conn = self.shared.desk.lock().conn.take();
         if let Some(conn) = conn
             && let Err(error) = conn.checkpoint()

@@ -45,6 +45,7 @@ async fn every_statement_can_be_prepared() {
         ("unknown_name", unknown_name::STATEMENTS),
     ];
     let only: &[(&str, &[&str], &[&str])] = &[
+        ("account", account::SQLITE_STATEMENTS, account::POSTGRES_STATEMENTS),
         ("audit", &[], audit::POSTGRES_STATEMENTS),
         ("session", &[], session::POSTGRES_STATEMENTS),
         ("imported_user", imported_user::SQLITE_STATEMENTS, imported_user::POSTGRES_STATEMENTS),
@@ -92,6 +93,7 @@ async fn no_statement_reads_all_accounts() {
     let all = [
         user::STATEMENTS,
         account::STATEMENTS,
+        account::SQLITE_STATEMENTS,
         user_search::STATEMENTS,
         user_search::SQLITE_STATEMENTS,
         imported_user::STATEMENTS,
@@ -104,7 +106,9 @@ async fn no_statement_reads_all_accounts() {
         for step in tx.query(explain, &params).await.unwrap() {
             let step = step.text(3).unwrap();
             // A range of NULL claims holds every account that shares its key with another.
-            let scans = step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+            // Accounts with one address are in the order of their turns; administrators get them in that of their ids.
+            let sorts = step.contains("TEMP B-TREE") && step != "USE TEMP B-TREE FOR LAST TERM OF ORDER BY";
+            let scans = step.starts_with("SCAN") || sorts;
             assert!(!scans, "{step}: {statement}");
         }
     }
