@@ -133,8 +133,8 @@ impl Db {
         }
     }
 
-    /// Gets ready for transactions of many rows, until it is closed: the embedded engine keeps more pages in memory, and copies its
-    /// log into the file later, so that a page which many transactions change is copied once.
+    /// Gets ready for transactions of many rows, until it is closed: the embedded engine keeps more pages in memory, and its
+    /// log is copied into the file beside the transactions.
     ///
     /// # Errors
     /// As [`Db::begin`].

@@ -103,7 +103,7 @@ async fn by_prefix(
     // Behind everything that begins so: no text has the last code point, which is not a character, at that place.
     let end = format!("{}\u{10ffff}", prefix.of);
     // A page begins where the one before it ended: the engines take one lower bound to the index, and check the other row by row.
-    let start = if prefix.after.is_empty() { prefix.of } else { prefix.after };
+    let start = prefix.of.max(prefix.after);
     let params = [
         after.get().into(),
         state.number().into(),

@@ -26,8 +26,8 @@ const READER_TRIES: i32 = 500;
 const WRITER_CACHE: i64 = 8 * 1024;
 /// The same in KiB while many rows are written: what one batch changes should fit, for a page that leaves early is written twice.
 const BULK_CACHE: i64 = 120 * 1024;
-/// And the pages of the log after which the writer itself copies it into the file, should the copier beside it not keep up, and what
-/// is kept of it: 256 MiB. A log that is cut back and grows again each time costs the file system as much as it costs us.
+/// And the pages of the log after which the writer itself copies what the copier beside it has not, and begins it anew, and what is
+/// kept of it: 256 MiB. A log that is cut back and grows again each time costs the file system as much as it costs us.
 const BULK_CHECKPOINT: i64 = 64 * 1024;
 const BULK_WAL_KEEP: i64 = BULK_CHECKPOINT * 4096;
 /// A WAL larger than this is cut back once it has been copied into the file.

@@ -1,5 +1,6 @@
 //! Copies the log into the file beside the writer, while many rows are written: on a thread and a connection of its own, so that
-//! the next rows are worked out meanwhile. The writer begins the log anew once all of it has been copied.
+//! the next rows are worked out meanwhile. That leaves little for the writer, which at `BULK_CHECKPOINT` copies the rest and then begins
+//! the log anew.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ const COMMITS: u32 = 2;
 
 /// The thread that copies. It ends when this is dropped, and dropping waits for it.
 pub(super) struct Copier {
-    /// Commits since it was last woken.
+    /// Commits since it last began to copy.
     commits: Cell<u32>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -24,8 +25,9 @@ pub(super) struct Copier {
 impl Copier {
     /// Starts the thread; it waits to be woken.
     pub(super) fn start(path: PathBuf) -> Result<Self> {
-        // One call that waits is enough: whoever comes after it is in the log that it copies.
-        let (wake, woken) = sync_channel(1);
+        // Nobody waits for it, and no call for it is kept: the writer's own checkpoint has a chance between any two copies,
+        // or a slow disk would let the log grow without end.
+        let (wake, woken) = sync_channel(0);
         let name = path.clone();
         let thread = std::thread::Builder::new()
             .name("store-copier".into())
@@ -34,15 +36,13 @@ impl Copier {
         Ok(Self { commits: Cell::new(0), wake: Some(wake), thread: Some(thread) })
     }
 
-    /// Notes a commit, and has the thread copy what the log holds when it is time. Returns at once.
-    pub(super) fn note_commit(&self) {
-        self.commits.set(self.commits.get() + 1);
-        if self.commits.get() < COMMITS {
-            return;
-        }
-        self.commits.set(0);
-        // A full channel means that it will look again anyway; a closed one, that the writer copies the log itself.
-        let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
+    /// Notes a commit, and has the thread copy what the log holds when it is time and the thread is idle; answers whether it
+    /// does. Returns at once.
+    pub(super) fn note_commit(&self) -> bool {
+        let commits = self.commits.get() + 1;
+        let copies = commits >= COMMITS && self.wake.as_ref().is_some_and(|wake| wake.try_send(()).is_ok());
+        self.commits.set(if copies { 0 } else { commits });
+        copies
     }
 }
 
@@ -56,18 +56,19 @@ impl Drop for Copier {
     }
 }
 
-/// Copies whenever it is woken, until nobody can wake it any more. What it cannot copy the writer does, later (`BULK_CHECKPOINT`).
+/// Copies whenever it is woken, until nobody can wake it any more. What it cannot copy the writer does.
 fn work(path: PathBuf, woken: &Receiver<()>) {
-    let copied = Conn::open(&path, Role::Writer).and_then(|conn| {
-        while woken.recv().is_ok() {
-            conn.checkpoint_passively()?;
+    let conn = match Conn::open(&path, Role::Writer) {
+        Ok(conn) => conn,
+        Err(error) => return failed(&error),
+    };
+    while woken.recv().is_ok() {
+        if let Err(error) = conn.checkpoint_passively() {
+            failed(&error.into());
         }
-        Ok(())
-    });
-    if let Err(error) = copied {
-        tracing::warn!(
-            error = chain(&error),
-            "the log cannot be copied beside the writer; the writer does it"
-        );
     }
+}
+
+fn failed(error: &Error) {
+    tracing::warn!(error = chain(error), "the log could not be copied beside the writer; the writer does it");
 }

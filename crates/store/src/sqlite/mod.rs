@@ -64,12 +64,12 @@ impl Engine {
         let readers = Arc::new(Readers::new(path.clone(), options.readers, Arc::clone(&lock)));
         let (closing, closed) = watch::channel(false);
         let writer = Writer {
+            copier: OnceCell::new(),
             shared: Arc::clone(&shared),
             path: path.clone(),
             batch: options.commit_batch.max(1),
             lock,
             closed: closing,
-            copier: OnceCell::new(),
         };
         writer.start()?;
         Ok(Self { path, shared, readers, closed })

@@ -18,14 +18,14 @@ use crate::{Error, Result};
 
 /// What the thread needs; dropped when it ends, in this order.
 pub(super) struct Writer {
+    /// There once many rows are written.
+    pub(super) copier: OnceCell<Copier>,
     pub(super) shared: Arc<Shared>,
     pub(super) path: PathBuf,
     pub(super) batch: usize,
     pub(super) lock: Arc<OpenLock>,
     /// Becomes true when the connection is closed and the lock released.
     pub(super) closed: watch::Sender<bool>,
-    /// There once many rows are written.
-    pub(super) copier: OnceCell<Copier>,
 }
 
 impl Writer {
@@ -79,7 +79,11 @@ impl Writer {
         let mut desk = self.shared.desk.lock();
         desk.clear();
         if desk.conn.is_none() {
-            desk.conn = Some(Conn::open(&self.path, Role::Writer)?);
+            let conn = Conn::open(&self.path, Role::Writer)?;
+            if self.shared.bulk.load(Relaxed) {
+                conn.prepare_for_bulk()?;
+            }
+            desk.conn = Some(conn);
             tracing::info!("the database has been opened again after a failure");
         }
         let Some(conn) = &desk.conn else { return Err(Error::Closed) };
@@ -112,7 +116,7 @@ impl Writer {
             }
         }
         group.answer(&result);
-        if result.is_ok() && self.shared.bulk.load(Relaxed) {
+        if result.is_ok() && size > 0 && self.shared.bulk.load(Relaxed) {
             self.copy_log();
         }
     }
@@ -127,7 +131,7 @@ impl Writer {
                 }
             }
         }
-        self.copier.get().inspect(|copier| copier.note_commit());
+        self.copier.get().map(Copier::note_commit);
     }
 
     fn commit(&self, desk: &mut Desk, group: &Gathered) -> Result<()> {

@@ -91,7 +91,7 @@ enum StateName {
     operation_id = "adminListUsers",
     params(
         ("name" = Option<String>, Query, description = "The beginning of the name, in any spelling. Not with `email`."),
-        ("email" = Option<String>, Query, description = "The beginning of the address, in either case."),
+        ("email" = Option<String>, Query, description = "The beginning of the address, in either case; an empty one is no condition."),
         ("state" = inline(Option<StateName>), Query, description = "Those alone."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "At most so many, 1 to 100; 50 by default."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
@@ -106,6 +106,8 @@ pub(crate) async fn list(
     let [name, email, state, limit, cursor] = call.query(["name", "email", "state", "limit", "cursor"])?;
     let find = match (name, email) {
         (None, None) => Find::All,
+        // Every address begins so, and those that are empty may be most.
+        (None, Some(email)) if email.is_empty() => Find::All,
         (Some(name), None) => Find::Name(name),
         (None, Some(email)) => Find::Email(email),
         _ => return Err(FieldErrors::of("email", vec!["Not with name.".into()]).into()),
