@@ -13,10 +13,12 @@ mod token;
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use service::App;
-use service::import::{Groups, Pace, Ready, apply_batch, prepare, reserve_ids};
+use service::import::{Groups, Import, Ready, reserve_ids};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::report::{Note, NoteKind, Recorder, Report};
 use crate::seen::Seen;
@@ -30,6 +32,10 @@ use source::{RawRow, Source};
 const NAME: &str = "django";
 /// Users that are read at once.
 const PAGE: usize = 1_000;
+/// Pages that are read before they are stored: at most so many rows are in memory beside those that are being stored.
+const AHEAD: usize = 16;
+/// A source that takes longer for its next rows is slow.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What to import and how.
 #[derive(Debug)]
@@ -59,10 +65,9 @@ pub async fn run(
     if !dry_run {
         reserve_ids(app, sequence).await?;
     }
-    let pace = prepare(app).await?;
+    let import = Import::begin(app, NAME, dry_run).await?;
     let groups = Arc::new(group::bring(app, &opened.catalog, dry_run, &mut recorder).await?);
-    let (source, highest) =
-        users(app, source, groups, (pace, opened.total), &mut recorder, &mut progress).await?;
+    let (source, highest) = users(import, source, groups, opened.total, &mut recorder, &mut progress).await?;
     token::bring(app, source, dry_run, &mut recorder).await?;
     recorder.report.ids_reserved_to = highest.max(sequence);
     if !dry_run {
@@ -101,11 +106,12 @@ struct Batch {
 }
 
 impl Batch {
-    /// As many pages as a batch should have rows of; nothing after the last one.
+    /// The next rows: as many pages as are there, and no more than a chunk should have rows of. Nothing after the last one. Nothing is lost
+    /// when it is dropped before it is ready.
     async fn gather(pages: &mut mpsc::Receiver<Self>, rows: usize) -> Option<Self> {
         let mut batch = pages.recv().await?;
         while batch.users.len() < rows
-            && let Some(page) = pages.recv().await
+            && let Ok(page) = pages.try_recv()
         {
             batch.read += page.read;
             batch.users.extend(page.users);
@@ -113,29 +119,38 @@ impl Batch {
         }
         Some(batch)
     }
+
+    /// The same; when the source is slow, what was taken in is committed first, for others may wait to write.
+    async fn next(pages: &mut mpsc::Receiver<Self>, import: &mut Import<'_>) -> Result<Option<Self>, Error> {
+        match timeout(SLOW, Self::gather(pages, import.chunk())).await {
+            Ok(batch) => Ok(batch),
+            Err(_) => {
+                import.commit().await?;
+                Ok(Self::gather(pages, import.chunk()).await)
+            }
+        }
+    }
 }
 
 /// Brings the users: read and checked on one thread, stored from this one. Answers the highest id.
 async fn users(
-    app: &App,
+    mut import: Import<'_>,
     source: Source,
     groups: Arc<Groups>,
-    (mut pace, total): (Pace, u64),
+    total: u64,
     recorder: &mut Recorder,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(Source, i64), Error> {
     let dry_run = recorder.report.dry_run;
     let mut seen = if dry_run { Some(Seen::new()?) } else { None };
-    // One batch is stored while the next is read.
-    let (send, mut receive) = mpsc::channel(pace.most().div_ceil(PAGE));
+    // One chunk is stored while the next are read.
+    let (send, mut receive) = mpsc::channel(AHEAD);
     let reader = tokio::task::spawn_blocking(move || read(source, &groups, dry_run, &send));
     let mut highest = 0;
-    while let Some(Batch { read, users, notes }) = Batch::gather(&mut receive, pace.rows()).await {
+    while let Some(Batch { read, users, notes }) = Batch::next(&mut receive, &mut import).await? {
         recorder.report.read += read;
         notes.into_iter().for_each(|note| recorder.note(note));
-        let began = app.clock.now();
-        let outcomes = apply_batch(app, NAME, &users, dry_run).await?;
-        pace.note(users.len(), began, app.clock.now());
+        let outcomes = import.apply(&users).await?;
         for (user, mut outcome) in users.iter().map(Ready::user).zip(outcomes) {
             let id = user.id.map_or(0, |id| id.get());
             highest = highest.max(id);
@@ -145,6 +160,12 @@ async fn users(
             }
             record(recorder, Origin { id: Some(id), row: None }, user, outcome);
         }
+        if import.is_committed() {
+            progress(Progress { done: recorder.report.read, total: Some(total) });
+        }
+    }
+    if !import.is_committed() {
+        import.commit().await?;
         progress(Progress { done: recorder.report.read, total: Some(total) });
     }
     let source = reader.await.map_err(Error::read)??;

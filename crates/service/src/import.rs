@@ -1,8 +1,8 @@
 //! Taking in the users of another system: repeatable, batch by batch, while that system is still in use.
 //!
-//! A batch is one transaction. Most of its rows are new, or are known and unchanged: both are told by two lookups for the
-//! whole batch, and new ones are stored by as few statements as the engine allows. Whatever meets something that is here
-//! already is looked at alone (`import/row.rs`). How large a batch is follows from how long the last one took (`import/pace.rs`).
+//! Most rows of a chunk are new, or are known and unchanged: both are told by two lookups for the whole chunk, and new ones are
+//! stored by as few statements as the engine allows. Whatever meets something that is here already is looked at alone
+//! (`import/row.rs`). How many rows a transaction has follows from how long the last one took (`import/pace.rs`).
 
 mod group;
 mod pace;
@@ -24,9 +24,12 @@ use crate::{App, retry};
 pub use group::{
     GroupOutcome, Groups, ImportedGroup, ImportedPermission, apply_groups, group_named, permission_named,
 };
-pub use pace::Pace;
+use pace::Pace;
 pub use store::{Error as StoreError, Foreign, PostgresOptions, Row};
 pub use token::{RefusedToken, refuse_tokens};
+
+/// Rows of a chunk where many share a transaction: enough to look them up together, few enough to be in the processor's cache.
+const CHUNK: usize = 2_000;
 
 /// One row of another system's user table, already read and checked by the importer.
 #[derive(Clone, Debug)]
@@ -121,18 +124,94 @@ pub enum RowOutcome {
     },
 }
 
-/// Gets the database ready for an import, and says how many rows a batch should have.
-///
-/// # Errors
-/// When the database cannot be used.
-pub async fn prepare(app: &App) -> Result<Pace> {
-    app.db.prepare_for_bulk().await?;
-    Ok(match app.db.dialect() {
-        // The more rows, the more of them share a page of an index, which is then written once.
-        Dialect::Sqlite => Pace::up_to(50_000),
-        // A statement may take five seconds, also on a server that is busy.
-        Dialect::Postgres => Pace::up_to(5_000),
-    })
+/// An import under way. Rows come in chunks, of which many share a transaction on SQLite: a page that several of them change is
+/// then written once, and no more than a chunk of rows is held in memory. On PostgreSQL each chunk is a transaction of its own.
+pub struct Import<'a> {
+    app: &'a App,
+    source: &'a str,
+    dry_run: bool,
+    pace: Pace,
+    /// What has been done and not been committed yet.
+    open: Option<Open>,
+    /// What `Tx::others_version` said last.
+    others: Option<i64>,
+}
+
+impl<'a> Import<'a> {
+    /// Gets the database ready for it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn begin(app: &'a App, source: &'a str, dry_run: bool) -> Result<Self> {
+        app.db.prepare_for_bulk().await?;
+        let pace = match app.db.dialect() {
+            Dialect::Sqlite => Pace::up_to(200_000),
+            // A statement may take five seconds, also on a server that is busy.
+            Dialect::Postgres => Pace::up_to(5_000),
+        };
+        Ok(Self { app, source, dry_run, pace, open: None, others: None })
+    }
+
+    /// How many rows the next chunk should have.
+    #[must_use]
+    pub fn chunk(&self) -> usize {
+        match self.app.db.dialect() {
+            Dialect::Sqlite => CHUNK,
+            Dialect::Postgres => self.pace.rows(),
+        }
+    }
+
+    /// Whether all that was taken in is stored for good.
+    #[must_use]
+    pub fn is_committed(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// Takes in a chunk. No id may occur twice in it.
+    ///
+    /// # Errors
+    /// When the database cannot be written; what was not committed before is not stored then.
+    pub async fn apply(&mut self, rows: &[Ready]) -> Result<Vec<RowOutcome>> {
+        if self.dry_run || self.app.db.dialect() == Dialect::Postgres {
+            let began = self.app.clock.now();
+            let outcomes = apply_batch(self.app, self.source, rows, self.dry_run).await?;
+            self.pace.note(rows.len(), began, self.app.clock.now());
+            return Ok(outcomes);
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.open().await?,
+        };
+        let outcomes = open.apply(self.source, rows).await?;
+        let is_full = self.pace.is_enough(open.rows, open.now, self.app.clock.now());
+        self.open = Some(open);
+        if is_full {
+            self.commit().await?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Stores for good what was taken in.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn commit(&mut self) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let (rows, began) = (open.rows, open.now);
+        open.commit(self.app, self.source).await?;
+        self.pace.note(rows, began, self.app.clock.now());
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<Open> {
+        let mut open = Open::begin(self.app).await?;
+        let others = open.tx.others_version().await?;
+        if self.others.is_some_and(|before| Some(before) != others) {
+            self.pace.share();
+        }
+        self.others = others;
+        Ok(open)
+    }
 }
 
 /// Takes in one batch in one transaction; a dry run answers the same and writes nothing. No id may occur twice in it.
@@ -155,28 +234,59 @@ pub async fn apply_batch(app: &App, source: &str, rows: &[Ready], dry_run: bool)
 }
 
 async fn try_to_apply(app: &App, source: &str, rows: &[Ready], dry_run: bool) -> Result<Vec<RowOutcome>> {
-    let mut changes: Vec<Change> = Vec::new();
-    let mut tx = app.db.begin_bulk().await?;
-    let now = app.clock.now(); // of the batch: an import takes long
-    let mut outcomes = sort_out(&mut tx, source, rows).await?;
-    store_new(&mut tx, now, source, rows, &mut outcomes).await?;
-    let mut answers = Vec::with_capacity(rows.len());
-    for (row, standing) in rows.iter().zip(outcomes) {
-        answers.push(match standing {
-            Standing::Done(outcome) => outcome,
-            Standing::New | Standing::Met => {
-                row::apply(&mut tx, now, source, &row.user, &mut changes).await?
-            }
-        });
-    }
+    let mut open = Open::begin(app).await?;
+    let outcomes = open.apply(source, rows).await?;
     if !dry_run {
-        if let Some(event) = summary(source, &answers) {
-            audit::record(&mut tx, &By::operator(now), &event)?;
-        }
-        tx.commit().await?;
-        changes.iter().for_each(|change| app.feed.apply(change, now));
+        open.commit(app, source).await?;
     }
-    Ok(answers)
+    Ok(outcomes)
+}
+
+/// A transaction of an import, and what is told of it once it is committed. Dropped, it leaves nothing.
+struct Open {
+    tx: Tx,
+    /// When it began: an import takes long.
+    now: Timestamp,
+    rows: usize,
+    created: usize,
+    updated: usize,
+    changes: Vec<Change>,
+}
+
+impl Open {
+    async fn begin(app: &App) -> Result<Self> {
+        let tx = app.db.begin_bulk().await?;
+        Ok(Self { tx, now: app.clock.now(), rows: 0, created: 0, updated: 0, changes: Vec::new() })
+    }
+
+    async fn apply(&mut self, source: &str, rows: &[Ready]) -> Result<Vec<RowOutcome>> {
+        let Self { tx, now, changes, .. } = self;
+        let mut standings = sort_out(tx, source, rows).await?;
+        store_new(tx, *now, source, rows, &mut standings).await?;
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for (row, standing) in rows.iter().zip(standings) {
+            outcomes.push(match standing {
+                Standing::Done(outcome) => outcome,
+                Standing::New | Standing::Met => row::apply(tx, *now, source, &row.user, changes).await?,
+            });
+        }
+        let count = |is: fn(&RowOutcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
+        self.created += count(|outcome| matches!(outcome, RowOutcome::Created { .. }));
+        self.updated += count(|outcome| matches!(outcome, RowOutcome::Updated { .. }));
+        self.rows += rows.len();
+        Ok(outcomes)
+    }
+
+    async fn commit(mut self, app: &App, source: &str) -> Result<()> {
+        if self.created + self.updated > 0 {
+            let event = Event::new(EventKind::ImportApplied).detail("source", source);
+            let event = event.detail("created", self.created).detail("updated", self.updated);
+            audit::record(&mut self.tx, &By::operator(self.now), &event)?;
+        }
+        self.tx.commit().await?;
+        self.changes.iter().for_each(|change| app.feed.apply(change, self.now));
+        Ok(())
+    }
 }
 
 /// How a row of a batch stands while the batch is worked on.
@@ -265,15 +375,6 @@ async fn add_memberships(tx: &mut Tx, id: UserId, row: &ImportedUser) -> Result<
         store::group::grant_user(tx, id, *permission).await?;
     }
     Ok(())
-}
-
-/// What a batch has changed, if anything.
-fn summary(source: &str, outcomes: &[RowOutcome]) -> Option<Event> {
-    let count = |is: fn(&RowOutcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
-    let created = count(|outcome| matches!(outcome, RowOutcome::Created { .. }));
-    let updated = count(|outcome| matches!(outcome, RowOutcome::Updated { .. }));
-    let event = Event::new(EventKind::ImportApplied).detail("source", source);
-    (created + updated > 0).then(|| event.detail("created", created).detail("updated", updated))
 }
 
 /// Makes the next id that is issued here greater than `at_least`.

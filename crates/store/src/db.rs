@@ -444,6 +444,20 @@ impl Tx {
         }
     }
 
+    /// On SQLite a number that is another one once a different process has written since; it compares with others of the same
+    /// [`Db`]. Nothing on PostgreSQL, where writers do not wait for one another.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    pub async fn others_version(&mut self) -> Result<Option<i64>> {
+        match self.dialect() {
+            Dialect::Sqlite => {
+                self.query_opt("PRAGMA data_version", &[]).await?.map(|row| row.int(0)).transpose()
+            }
+            Dialect::Postgres => Ok(None),
+        }
+    }
+
     fn check(&self) -> Result<()> {
         if self.failed {
             return Err(Error::Statement("the transaction has failed and can only be dropped".into()));

@@ -6,11 +6,11 @@ use std::fmt::Write;
 
 use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
-use domain::user::{NameKey, User, UserId};
+use domain::user::{NameKey, User, UserId, Username};
 use serde_json::json;
 
 use crate::user::{Credentials, NewPassword, NewUser};
-use crate::{Dialect, Param, Result, Tx};
+use crate::{Dialect, Error, Param, Result, Row, Tx};
 
 /// The digests of a row at its last import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ const FIND: &str = "SELECT source_digest, our_digest FROM imported_users WHERE s
 const SAVE: &str = "INSERT INTO imported_users (source, user_id, source_digest, our_digest) VALUES ($1, $2, $3, $4) ON CONFLICT (source, user_id) DO UPDATE SET source_digest = excluded.source_digest, our_digest = excluded.our_digest";
 const UPDATE_USER: &str = "UPDATE users SET username = $2, username_key = $3, username_claim = $4, email = $5, first_name = $6, last_name = $7, password_hash = $8, password_scheme = $9, password_trims = $10, is_staff = $11, is_superuser = $12, created_at = $13, last_login_at = $14, disabled_at = $15, email_verified_at = CASE WHEN email = $5 THEN email_verified_at END, email_claim = CASE WHEN email = $5 THEN email_claim END, not_before = CASE WHEN CAST($17 AS BIGINT) = 1 THEN CAST($16 AS BIGINT) ELSE not_before END, epoch = epoch + CAST($17 AS BIGINT) WHERE id = $1 RETURNING epoch";
 const FIND_CREDENTIALS_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id = $1";
-const FIND_OTHER_WITH_NAME: &str = "SELECT id FROM users WHERE username = $1 AND id <> $2";
+const FIND_OTHER_WITH_NAME: &str = "SELECT id FROM users WHERE username = $1 AND (username_claim = $3 OR (username_key = $3 AND username_claim IS DISTINCT FROM username_key)) AND id <> $2";
 const FIND_OTHER_WITH_CLAIM: &str = "SELECT id FROM users WHERE username_claim = $1 AND id <> $2";
 const RAISE_SEQUENCE: &str = "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'users' AND seq < $1";
 const START_SEQUENCE: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT 'users', $1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users')";
@@ -39,6 +39,10 @@ const TAKEN_BETWEEN: &str = "SELECT id, 1 FROM users WHERE id BETWEEN $1 AND $2 
 const KNOWN_SQLITE: &str = "SELECT user_id, source_digest FROM imported_users WHERE source = $1 AND user_id IN (SELECT value FROM json_each($2))";
 const TAKEN_SQLITE: &str = "SELECT id, 1 FROM users WHERE id IN (SELECT value FROM json_each($1)) UNION ALL SELECT id, 0 FROM deleted_users WHERE id IN (SELECT value FROM json_each($1))";
 const INSERT_NEW_SQLITE: &str = "INSERT INTO users (id, username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
+const ANY_WITHOUT_CLAIM: &str =
+    "SELECT 1 FROM users WHERE username_claim IS DISTINCT FROM username_key LIMIT 1";
+const NAME_WITHOUT_CLAIM: &str =
+    "SELECT 1 FROM users WHERE username = $1 AND username_claim IS DISTINCT FROM username_key";
 const KNOWN_POSTGRES: &str = "SELECT user_id, source_digest FROM imported_users WHERE source = $1 AND user_id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(CAST($2 AS TEXT) AS JSON)))";
 const TAKEN_POSTGRES: &str = "SELECT id, 1 FROM users WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON))) UNION ALL SELECT id, 0 FROM deleted_users WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(CAST($1 AS TEXT) AS JSON)))";
 const INSERT_NEW_POSTGRES: &str = "INSERT INTO users (id, username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) SELECT id, n, k, k, e, f, l, h, s, t, a, u, c, o, d FROM json_to_recordset(CAST(CAST($1 AS TEXT) AS JSON)) AS r (id BIGINT, n TEXT, k TEXT, e TEXT, f TEXT, l TEXT, h TEXT, s TEXT, t BIGINT, a BIGINT, u BIGINT, c BIGINT, o BIGINT, d BIGINT) ON CONFLICT DO NOTHING RETURNING id";
@@ -61,8 +65,15 @@ pub const STATEMENTS: &[&str] = &[
     TAKEN_BETWEEN,
 ];
 /// Those for SQLite.
-pub const SQLITE_STATEMENTS: &[&str] =
-    &[RAISE_SEQUENCE, START_SEQUENCE, KNOWN_SQLITE, TAKEN_SQLITE, INSERT_NEW_SQLITE];
+pub const SQLITE_STATEMENTS: &[&str] = &[
+    RAISE_SEQUENCE,
+    START_SEQUENCE,
+    KNOWN_SQLITE,
+    TAKEN_SQLITE,
+    ANY_WITHOUT_CLAIM,
+    NAME_WITHOUT_CLAIM,
+    INSERT_NEW_SQLITE,
+];
 /// Those for PostgreSQL.
 pub const POSTGRES_STATEMENTS: &[&str] = &[
     LOCK_CREDENTIALS_BY_ID,
@@ -136,6 +147,34 @@ pub async fn insert_fresh(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Res
 }
 
 async fn insert_one_by_one(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
+    let taken = taken_without_claim(tx, fresh).await?;
+    if taken.is_empty() {
+        return insert_free(tx, source, fresh).await;
+    }
+    let mut stored = Vec::with_capacity(fresh.len());
+    for row in fresh {
+        let is_free = !taken.contains(row.user.username.as_str());
+        stored.push(is_free && insert_free(tx, source, std::slice::from_ref(row)).await? == [true]);
+    }
+    Ok(stored)
+}
+
+/// The names among these that accounts have which claim no key: no index of SQLite has them beside those of all others. There are
+/// hardly ever any such accounts.
+async fn taken_without_claim(tx: &mut Tx, fresh: &[Fresh<'_>]) -> Result<HashSet<String>> {
+    let mut taken = HashSet::new();
+    if tx.query_opt(ANY_WITHOUT_CLAIM, &[]).await?.is_some() {
+        for row in fresh {
+            let name = row.user.username.as_str();
+            if tx.query_opt(NAME_WITHOUT_CLAIM, &[name.into()]).await?.is_some() {
+                taken.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(taken)
+}
+
+async fn insert_free(tx: &mut Tx, source: &str, fresh: &[Fresh<'_>]) -> Result<Vec<bool>> {
     let stored = tx.execute_each(INSERT_NEW_SQLITE, fresh.iter().map(columns)).await?;
     let memories = fresh.iter().zip(&stored).filter(|(_, stored)| **stored).map(|(row, _)| {
         let id = row.user.id.map_or(0, UserId::get);
@@ -242,21 +281,25 @@ pub async fn lock_credentials(tx: &mut Tx, id: UserId) -> Result<Option<Credenti
 }
 
 /// The account other than `id` that has exactly this name.
-pub async fn other_with_name(tx: &mut Tx, name: &str, id: UserId) -> Result<Option<UserId>> {
-    other(tx, FIND_OTHER_WITH_NAME, name, id).await
+pub async fn other_with_name(tx: &mut Tx, name: &Username, id: UserId) -> Result<Option<UserId>> {
+    let key = name.key();
+    let params = [name.as_str().into(), id.get().into(), key.as_str().into()];
+    read_id(tx.query_opt(FIND_OTHER_WITH_NAME, &params).await?)
 }
 
 /// The account other than `id` that has claimed this case-folded name.
-pub async fn other_with_claim(tx: &mut Tx, key: &str, id: UserId) -> Result<Option<UserId>> {
-    other(tx, FIND_OTHER_WITH_CLAIM, key, id).await
+pub async fn other_with_claim(tx: &mut Tx, key: &NameKey, id: UserId) -> Result<Option<UserId>> {
+    read_id(tx.query_opt(FIND_OTHER_WITH_CLAIM, &[key.as_str().into(), id.get().into()]).await?)
 }
 
-async fn other(tx: &mut Tx, statement: &'static str, text: &str, id: UserId) -> Result<Option<UserId>> {
-    let row = tx.query_opt(statement, &[text.into(), id.get().into()]).await?;
+fn read_id(row: Option<Row>) -> Result<Option<UserId>> {
     row.map(|row| row.int(0).map(UserId::new)).transpose()
 }
 
 /// Overwrites an account by what the source says now, and opens a new epoch if its sessions are to end; answers the epoch.
+///
+/// # Errors
+/// [`Error::Conflict`] when the name or the claimed key is another account's.
 pub async fn update_user(
     tx: &mut Tx,
     id: UserId,
@@ -265,6 +308,10 @@ pub async fn update_user(
     now: Timestamp,
 ) -> Result<Option<u32>> {
     let key = new.username.key();
+    // As in `user::insert`.
+    if tx.dialect() == Dialect::Sqlite && other_with_name(tx, new.username, id).await?.is_some() {
+        return Err(Error::Conflict);
+    }
     let NewPassword { hash, scheme, trims } = new.password;
     let params = [
         id.get().into(),

@@ -58,6 +58,7 @@ macro_rules! migrations {
             Migration::added(12, "unproved_accounts", text!($engine, "0012_unproved_accounts")),
             Migration::added(13, "account_indexes", text!($engine, "0013_account_indexes")),
             Migration::added(14, "email_index", text!($engine, "0014_email_index")),
+            Migration::added(15, "one_name_index", text!($engine, "0015_one_name_index")),
         ]
     };
 }
@@ -318,5 +319,46 @@ mod tests {
         let path = at(&folder);
         run(&path, THREE).unwrap();
         assert!(matches!(run(&path, WITH_GAP), Err(Error::MigrationChanged(2))));
+    }
+
+    /// The table of users is made anew by 0015; its rows, what refers to them and the last id that was issued stay.
+    #[test]
+    fn accounts_and_the_next_id_outlive_the_table_that_is_made_anew() {
+        // LG-12
+        let (before, after) = (&SQLITE[..14], &SQLITE[..15]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = at(&folder);
+        run(&path, before).unwrap();
+        let sqlite = open_plain(&path).unwrap();
+        sqlite.pragma_update(None, "foreign_keys", true).unwrap();
+        let filled = "INSERT INTO users (username, username_key, username_claim, email, password_hash, password_scheme, created_at)
+                VALUES ('Ann', 'ann', 'ann', 'a@x.org', 'h', 's', 1), ('ann', 'ann', NULL, 'b@x.org', 'h', 's', 2), ('carl', 'carl', 'carl', '', 'h', 's', 3);
+            DELETE FROM users WHERE id = 3;
+            UPDATE users SET reset_sent_at = 7, unproved_since = 8, delete_at = 9, epoch = 3, login_failures = x'01' WHERE id = 2;
+            INSERT INTO groups (name) VALUES ('Editors');
+            INSERT INTO user_groups SELECT users.id, groups.id FROM users, groups;";
+        sqlite.execute_batch(filled).unwrap();
+        let every = "SELECT group_concat(json_array(id, username, username_key, username_claim, email, first_name, last_name, password_hash,
+            password_scheme, password_trims, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, hex(login_failures),
+            email_verified_at, email_claim, pending_email, delete_at, unproved_since, reset_sent_at)) FROM users";
+        let all = |sqlite: &Connection| sqlite.query_row(every, [], |row| row.get::<_, String>(0)).unwrap();
+        let had = all(&sqlite);
+        assert_eq!(run(&path, after).unwrap().applied, ["0015_one_name_index"]);
+        assert_eq!(all(&sqlite), had);
+        let one = |sql: &str| sqlite.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(one("SELECT COUNT(*) FROM user_groups g JOIN users u ON u.id = g.user_id"), 2);
+        let insert = "INSERT INTO users (username, username_key, username_claim, email, password_hash, password_scheme, created_at) VALUES ";
+        sqlite.execute_batch(&format!("{insert} ('dora', 'dora', 'dora', '', 'h', 's', 4)")).unwrap();
+        assert_eq!(one("SELECT MAX(id) FROM users"), 4, "the id of a deleted account is not issued again");
+        sqlite.execute_batch("DELETE FROM users WHERE id = 1").unwrap();
+        assert_eq!(
+            one("SELECT COUNT(*) FROM user_groups"),
+            1,
+            "what refers to an account still goes with it"
+        );
+        for taken in ["('Dora', 'dora', 'dora', '', 'h', 's', 5)", "('ann', 'ann', NULL, '', 'h', 's', 5)"] {
+            sqlite.execute_batch(&format!("{insert} {taken}")).unwrap_err();
+        }
+        assert_eq!(one("SELECT COUNT(*) FROM sqlite_schema WHERE name LIKE '%anew%'"), 0);
     }
 }

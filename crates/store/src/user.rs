@@ -3,7 +3,7 @@
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, NameKey, User, UserId, Username};
 
-use crate::{Error, Param, Result, Row, Tx};
+use crate::{Dialect, Error, Param, Result, Row, Tx};
 
 /// What a login needs of a user and nobody else should hold: the user and the stored hash.
 #[derive(Clone)]
@@ -82,13 +82,14 @@ pub struct NewPassword<'a> {
 }
 
 // The columns of a user in the order `read` expects; every SELECT below repeats it, because a statement is one literal.
-const FIND_CREDENTIALS_BY_NAME: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE username = $1";
+const FIND_CREDENTIALS_BY_NAME: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE username = $1 AND (username_claim = $2 OR (username_key = $2 AND username_claim IS DISTINCT FROM username_key))";
 // An account without a claim shares its key with an older one; on SQLite each half has an index of its own.
 const FIND_CREDENTIALS_BY_KEY: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE username_claim = $1 OR (username_key = $1 AND username_claim IS DISTINCT FROM username_key) LIMIT 2";
 const FIND_BY_ID: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE id = $1";
 const LIST_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at FROM users WHERE id > $1 ORDER BY id LIMIT $2";
 const LIST_CREDENTIALS_AFTER: &str = "SELECT id, username, email, first_name, last_name, is_staff, is_superuser, epoch, not_before, created_at, last_login_at, disabled_at, email_verified_at, pending_email, delete_at, password_hash, password_trims, login_failures FROM users WHERE id > $1 ORDER BY id LIMIT $2";
-const NAME_TAKEN: &str = "SELECT 1 FROM users WHERE username = $1 OR username_claim = $2 LIMIT 1";
+const NAME_TAKEN: &str = "SELECT 1 FROM users WHERE username_claim = $2 OR (username_key = $2 AND username_claim IS DISTINCT FROM username_key AND username = $1) LIMIT 1";
+const EXACT_NAME: &str = "SELECT 1 FROM users WHERE username = $1 AND (username_claim = $2 OR (username_key = $2 AND username_claim IS DISTINCT FROM username_key)) LIMIT 1";
 const INSERT: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
 const INSERT_WITH_ID: &str = "INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash, password_scheme, password_trims, is_staff, is_superuser, created_at, last_login_at, disabled_at, id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
 const RECORD_LOGIN: &str = "UPDATE users SET last_login_at = $2, login_failures = $3, unproved_since = NULL WHERE id = $1 AND disabled_at IS NULL AND password_hash = $4 AND login_failures IS NOT DISTINCT FROM $5";
@@ -115,6 +116,7 @@ pub const STATEMENTS: &[&str] = &[
     LIST_AFTER,
     LIST_CREDENTIALS_AFTER,
     NAME_TAKEN,
+    EXACT_NAME,
     INSERT,
     INSERT_WITH_ID,
     RECORD_LOGIN,
@@ -132,7 +134,7 @@ pub const STATEMENTS: &[&str] = &[
 
 /// Finds an account by its exact name, or else by its case-folded name if exactly one account has it.
 pub async fn find_credentials(tx: &mut Tx, name: &str, key: &NameKey) -> Result<Option<Credentials>> {
-    if let Some(row) = tx.query_opt(FIND_CREDENTIALS_BY_NAME, &[name.into()]).await? {
+    if let Some(row) = tx.query_opt(FIND_CREDENTIALS_BY_NAME, &[name.into(), key.as_str().into()]).await? {
         return read_credentials(&row).map(Some);
     }
     match tx.query(FIND_CREDENTIALS_BY_KEY, &[key.as_str().into()]).await?.as_slice() {
@@ -163,12 +165,21 @@ pub async fn name_taken(tx: &mut Tx, name: &Username) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// Whether an account has exactly this name.
+async fn exact_name_taken(tx: &mut Tx, name: &Username, key: &NameKey) -> Result<bool> {
+    Ok(tx.query_opt(EXACT_NAME, &[name.as_str().into(), key.as_str().into()]).await?.is_some())
+}
+
 /// Stores a new user and answers its id.
 ///
 /// # Errors
 /// [`Error::Conflict`] when the name, the claimed key or the given id is taken.
 pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> Result<UserId> {
     let key = new.username.key();
+    // On SQLite no index has the exact names of all accounts, and nobody else writes meanwhile.
+    if tx.dialect() == Dialect::Sqlite && exact_name_taken(tx, new.username, &key).await? {
+        return Err(Error::Conflict);
+    }
     let claim = new.claims_key.then(|| key.as_str());
     let mut params = vec![
         new.username.as_str().into(),

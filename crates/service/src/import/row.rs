@@ -37,7 +37,7 @@ pub(super) async fn apply(
         },
         (None, None) => None,
     };
-    if let Some(by) = imported_user::other_with_name(tx, row.username.as_str(), id).await? {
+    if let Some(by) = imported_user::other_with_name(tx, &row.username, id).await? {
         return Ok(RowOutcome::NameTaken { by });
     }
     match current {
@@ -55,7 +55,7 @@ async fn apply_by_name(
     changes: &mut Vec<Change>,
 ) -> Result<RowOutcome> {
     let nobody = UserId::new(0);
-    let Some(id) = imported_user::other_with_name(tx, row.username.as_str(), nobody).await? else {
+    let Some(id) = imported_user::other_with_name(tx, &row.username, nobody).await? else {
         return create(tx, now, source, row).await;
     };
     let Some(memory) = imported_user::find(tx, source, id).await? else {
@@ -87,7 +87,7 @@ async fn judge(
 
 async fn create(tx: &mut Tx, now: Timestamp, source: &str, row: &ImportedUser) -> Result<RowOutcome> {
     let nobody = row.id.unwrap_or(UserId::new(0));
-    let same_key_as = imported_user::other_with_claim(tx, row.username.key().as_str(), nobody).await?;
+    let same_key_as = imported_user::other_with_claim(tx, &row.username.key(), nobody).await?;
     let new = new_user(row, same_key_as.is_none(), now);
     let id = match store::user::insert(tx, &new).await {
         // A registration took the name or the id between our look and now: look again.
@@ -108,7 +108,7 @@ async fn update(
     current: &Credentials,
     changes: &mut Vec<Change>,
 ) -> Result<RowOutcome> {
-    let same_key_as = imported_user::other_with_claim(tx, row.username.key().as_str(), id).await?;
+    let same_key_as = imported_user::other_with_claim(tx, &row.username.key(), id).await?;
     let new = NewUser {
         created_at: row.created_at.unwrap_or(current.user.created_at),
         last_login_at: row.last_login_at.max(current.user.last_login_at),

@@ -3,7 +3,7 @@ use domain::session::Jti;
 use domain::time::Timestamp;
 use domain::user::{EmailAddress, UserId, Username};
 use service::import::{
-    GroupOutcome, ImportedGroup, ImportedPermission, ImportedUser, Ready, RefusedToken, RowOutcome,
+    GroupOutcome, Import, ImportedGroup, ImportedPermission, ImportedUser, Ready, RefusedToken, RowOutcome,
     apply_batch, apply_groups, refuse_tokens, reserve_ids,
 };
 
@@ -365,4 +365,47 @@ async fn who_gets_another_password_or_role_by_an_import_is_told_of_one_by_one() 
         (10, r#"{"permissions":true,"source":"django"}"#),
     ];
     assert_eq!(told, expected.map(|(id, detail)| ("operator".to_owned(), id, detail.to_owned())));
+}
+
+#[tokio::test]
+async fn chunks_of_one_transaction_are_stored_together_or_not_at_all() {
+    let harness = Harness::new().await;
+    let created = RowOutcome::Created { same_key_as: None };
+    let mut import = Import::begin(&harness.app, "django", false).await.unwrap();
+    let chunks = [[row(5, "ann"), row(6, "ben")], [row(7, "carl"), row(8, "Ann")]];
+    assert_eq!(import.apply(&ready(&chunks[0])).await.unwrap(), [created.clone(), created.clone()]);
+    let look_alike = RowOutcome::Created { same_key_as: Some(UserId::new(5)) };
+    let outcomes = import.apply(&ready(&chunks[1])).await.unwrap();
+    assert_eq!(outcomes, [created.clone(), look_alike], "what a chunk before it has is seen");
+    let shares_transactions = !import.is_committed();
+    drop(import);
+    let is_stored = service::user::find(&harness.app, "ben").await.is_ok();
+    assert_ne!(is_stored, shares_transactions, "nothing stays without a commit");
+
+    let mut import = Import::begin(&harness.app, "django", false).await.unwrap();
+    for chunk in &chunks {
+        import.apply(&ready(chunk)).await.unwrap();
+    }
+    import.commit().await.unwrap();
+    assert!(import.is_committed());
+    import.commit().await.unwrap();
+    for name in ["ann", "Ann", "ben", "carl"] {
+        assert_eq!(service::user::find(&harness.app, name).await.unwrap().username.as_str(), name);
+    }
+    let told = crate::audit::rows(&harness).await;
+    let of_imports = told.iter().filter(|row| row.kind == "import.applied").count();
+    assert_eq!(of_imports, if shares_transactions { 1 } else { 2 }, "one for each transaction");
+    assert_eq!(apply(&harness, &chunks.concat()).await, vec![RowOutcome::Unchanged; 4]);
+}
+
+#[tokio::test]
+async fn a_dry_run_in_chunks_writes_nothing() {
+    let harness = Harness::new().await;
+    let mut import = Import::begin(&harness.app, "django", true).await.unwrap();
+    for id in 1..4 {
+        import.apply(&ready(&[row(id, &format!("user{id}"))])).await.unwrap();
+        assert!(import.is_committed(), "nothing waits for a commit");
+    }
+    import.commit().await.unwrap();
+    assert!(service::user::find(&harness.app, "user1").await.is_err());
 }

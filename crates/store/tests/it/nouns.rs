@@ -97,6 +97,7 @@ async fn no_statement_reads_all_accounts() {
         user_search::STATEMENTS,
         user_search::SQLITE_STATEMENTS,
         imported_user::STATEMENTS,
+        imported_user::SQLITE_STATEMENTS,
     ];
     let mut tx = scratch.db.read().await.unwrap();
     for statement in all.concat() {
@@ -110,7 +111,11 @@ async fn no_statement_reads_all_accounts() {
             let may_sort = statement.contains("ORDER BY lower(email), id")
                 && step == "USE TEMP B-TREE FOR LAST TERM OF ORDER BY";
             let sorts = step.contains("TEMP B-TREE") && !may_sort;
-            let scans = step.starts_with("SCAN") || sorts;
+            // The first account of an index that has hardly any; a list that came with the statement; a table of a few rows.
+            let few = step.starts_with("SCAN users USING ") && step.contains(" INDEX users_username");
+            let may_scan =
+                few || ["json_each", "sqlite_sequence", "CONSTANT"].iter().any(|small| step.contains(small));
+            let scans = (step.starts_with("SCAN") && !may_scan) || sorts;
             assert!(!scans, "{step}: {statement}");
         }
     }
@@ -181,6 +186,83 @@ async fn accounts_that_share_a_key_are_found_with_those_that_claim_theirs() {
     assert_eq!(spelled(&mut tx, "ANN").await, None, "two have this key");
     assert_eq!(spelled(&mut tx, "BEN").await.as_deref(), Some("ben"));
     assert_eq!(spelled(&mut tx, "ann").await.as_deref(), Some("ann"));
+}
+
+fn named<'a>(
+    id: Option<i64>,
+    username: &'a Username,
+    claims_key: bool,
+    email: &'a EmailAddress,
+) -> user::NewUser<'a> {
+    user::NewUser {
+        id: id.map(UserId::new),
+        username,
+        claims_key,
+        email,
+        first_name: "",
+        last_name: "",
+        password: user::NewPassword { hash: "h", scheme: "s", trims: false },
+        is_staff: false,
+        is_superuser: false,
+        created_at: Timestamp::from_seconds(1),
+        last_login_at: None,
+        disabled_at: None,
+    }
+}
+
+/// LG-03: whichever of two accounts claims the key of their name, and in whatever way they are written.
+#[tokio::test]
+async fn no_two_accounts_have_one_exact_name() {
+    let email = EmailAddress::from_stored(String::new());
+    let [lower, upper] = ["ann", "Ann"].map(|name| Username::from_stored(name.to_owned()));
+    for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
+        let scratch = any().await;
+        migrate(&scratch.db, Mode::Auto, Timestamp::from_seconds(1)).await.unwrap();
+        let mut tx = scratch.db.begin().await.unwrap();
+        user::insert(&mut tx, &named(Some(5), &lower, first, &email)).await.unwrap();
+        // The same name but for its case; so nobody may have claimed their key.
+        user::insert(&mut tx, &named(Some(6), &upper, false, &email)).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let key = lower.key();
+        let twin = imported_user::Fresh {
+            user: named(Some(7), &lower, true, &email),
+            key: &key,
+            source_digest: [1; 32],
+            our_digest: [1; 32],
+        };
+        let mut tx = scratch.db.begin().await.unwrap();
+        assert_eq!(imported_user::insert_fresh(&mut tx, "django", &[twin]).await.unwrap(), [false]);
+        drop(tx);
+        let mut tx = scratch.db.begin().await.unwrap();
+        let made = user::insert(&mut tx, &named(None, &lower, second, &email)).await;
+        assert!(matches!(made, Err(Error::Conflict)), "{first} {second}: {made:?}");
+        drop(tx);
+        let mut tx = scratch.db.begin().await.unwrap();
+        let now = Timestamp::from_seconds(2);
+        let renamed = imported_user::update_user(
+            &mut tx,
+            UserId::new(6),
+            &named(None, &lower, false, &email),
+            false,
+            now,
+        )
+        .await;
+        assert!(matches!(renamed, Err(Error::Conflict)), "{first} {second}: {renamed:?}");
+        drop(tx);
+
+        let mut tx = scratch.db.begin().await.unwrap();
+        assert!(
+            user::name_taken(&mut tx, &lower).await.unwrap()
+                && user::name_taken(&mut tx, &upper).await.unwrap()
+        );
+        let other = imported_user::other_with_name(&mut tx, &lower, UserId::new(6)).await.unwrap();
+        assert_eq!(other, Some(UserId::new(5)));
+        for (id, name) in [(5, &lower), (6, &upper)] {
+            let found = user::find_credentials(&mut tx, name.as_str(), &key).await.unwrap().unwrap();
+            assert_eq!(found.user.id, UserId::new(id));
+        }
+    }
 }
 
 #[tokio::test]

@@ -88,3 +88,29 @@ async fn a_writer_elsewhere_is_waited_for() {
     waiting.await.unwrap().unwrap();
     assert_eq!(ids(&other).await, [1, 2]);
 }
+
+#[tokio::test]
+async fn a_writer_is_told_that_another_process_has_written() {
+    let scratch = scratch(32).await;
+    let other = open(scratch.path(), 32).await;
+    scratch.db.prepare_for_bulk().await.unwrap();
+    let version = async || {
+        let mut tx = scratch.db.begin_bulk().await.unwrap();
+        tx.others_version().await.unwrap().unwrap()
+    };
+    let first = version().await;
+    for id in 0..10 {
+        add(&scratch.db, id).await.unwrap();
+    }
+    ids(&other).await;
+    assert_eq!(
+        version().await,
+        first,
+        "our own commits, their copies into the file and others' reads do not count"
+    );
+    add(&other, 100).await.unwrap();
+    let second = version().await;
+    assert_ne!(second, first);
+    add(&scratch.db, 101).await.unwrap();
+    assert_eq!(version().await, second);
+}

@@ -1,0 +1,1 @@
+-- Nothing here: replicas write side by side, so the rule on exact names stays in the schema.
