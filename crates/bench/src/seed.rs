@@ -61,7 +61,7 @@ fn fill(file: &Path, population: i64) -> Result<()> {
 
 /// Accounts ?2..=?3 after the pattern of account ?1.
 const USERS: &str = "
-    WITH RECURSIVE pattern AS MATERIALIZED (SELECT * FROM users WHERE username = ?1),
+    WITH RECURSIVE pattern AS MATERIALIZED (SELECT * FROM users WHERE username_claim = ?1),
     numbers (n) AS (SELECT ?2 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?3),
     names (name) AS (SELECT printf('reader%07d', n) FROM numbers)
     INSERT INTO users (username, username_key, username_claim, email, first_name, last_name, password_hash,
@@ -72,13 +72,13 @@ const USERS: &str = "
 
 /// One session per account that nobody uses, so that the table of sessions is as deep as that of users.
 const SESSIONS: &str = "
-    WITH RECURSIVE pattern AS MATERIALIZED (SELECT created_at AS now FROM users WHERE username = ?1),
+    WITH RECURSIVE pattern AS MATERIALIZED (SELECT created_at AS now FROM users WHERE username_claim = ?1),
     numbers (n) AS (SELECT ?2 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?3)
     INSERT INTO sessions (id, user_id, generation, jti, created_at, last_used_at, rotated_at, idle_expires_at,
         expires_at, keep_until, address, user_agent)
     SELECT unhex(hex(randomblob(12)) || '00000000'), users.id, 0, randomblob(16), now, now, now, now + 604800000000,
         now + 2592000000000, now + 2678400000000, '127.0.0.1', 'bench'
-    FROM numbers JOIN users ON users.username = printf('reader%07d', n), pattern";
+    FROM numbers JOIN users ON users.username_claim = printf('reader%07d', n), pattern";
 
 #[cfg(test)]
 mod tests {

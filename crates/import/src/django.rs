@@ -44,7 +44,8 @@ pub struct ImportOptions {
     pub from: Location,
     /// Only say what would be done.
     pub dry_run: bool,
-    /// Where to write all notes, one a line.
+    /// Where to write all notes, one a line, as rows are looked at: those on the last rows before a failure may be of rows that were
+    /// not stored.
     pub notes: Option<File>,
 }
 
@@ -106,29 +107,36 @@ struct Batch {
 }
 
 impl Batch {
-    /// The next rows: as many pages as are there, and no more than a chunk should have rows of. Nothing after the last one. Nothing is lost
-    /// when it is dropped before it is ready.
-    async fn gather(pages: &mut mpsc::Receiver<Self>, rows: usize) -> Option<Self> {
-        let mut batch = pages.recv().await?;
-        while batch.users.len() < rows
-            && let Ok(page) = pages.try_recv()
-        {
+    /// As many pages as a chunk should have rows of; nothing after the last one. A source that is slow finds nothing open: others
+    /// may wait to write, so what was taken in is committed first, and told.
+    async fn gather(
+        pages: &mut mpsc::Receiver<Self>,
+        import: &mut Import<'_>,
+        committed: impl FnOnce(),
+    ) -> Result<Option<Self>, Error> {
+        let mut first = None;
+        if !import.is_committed() {
+            match timeout(SLOW, pages.recv()).await {
+                Ok(page) => first = Some(page),
+                Err(_) => {
+                    import.commit().await?;
+                    committed();
+                }
+            }
+        }
+        let first = match first {
+            Some(page) => page,
+            None => pages.recv().await,
+        };
+        let Some(mut batch) = first else { return Ok(None) };
+        while batch.users.len() < import.chunk() {
+            let page = if import.is_committed() { pages.recv().await } else { pages.try_recv().ok() };
+            let Some(page) = page else { break };
             batch.read += page.read;
             batch.users.extend(page.users);
             batch.notes.extend(page.notes);
         }
-        Some(batch)
-    }
-
-    /// The same; when the source is slow, what was taken in is committed first, for others may wait to write.
-    async fn next(pages: &mut mpsc::Receiver<Self>, import: &mut Import<'_>) -> Result<Option<Self>, Error> {
-        match timeout(SLOW, Self::gather(pages, import.chunk())).await {
-            Ok(batch) => Ok(batch),
-            Err(_) => {
-                import.commit().await?;
-                Ok(Self::gather(pages, import.chunk()).await)
-            }
-        }
+        Ok(Some(batch))
     }
 }
 
@@ -146,8 +154,11 @@ async fn users(
     // One chunk is stored while the next are read.
     let (send, mut receive) = mpsc::channel(AHEAD);
     let reader = tokio::task::spawn_blocking(move || read(source, &groups, dry_run, &send));
-    let mut highest = 0;
-    while let Some(Batch { read, users, notes }) = Batch::next(&mut receive, &mut import).await? {
+    let (mut highest, mut done) = (0, 0);
+    let mut tell = |done| progress(Progress { done, total: Some(total) });
+    while let Some(batch) = Batch::gather(&mut receive, &mut import, || tell(done)).await? {
+        let Batch { read, users, notes } = batch;
+        done += read;
         recorder.report.read += read;
         notes.into_iter().for_each(|note| recorder.note(note));
         let outcomes = import.apply(&users).await?;
@@ -161,12 +172,12 @@ async fn users(
             record(recorder, Origin { id: Some(id), row: None }, user, outcome);
         }
         if import.is_committed() {
-            progress(Progress { done: recorder.report.read, total: Some(total) });
+            tell(done);
         }
     }
     if !import.is_committed() {
         import.commit().await?;
-        progress(Progress { done: recorder.report.read, total: Some(total) });
+        tell(done);
     }
     let source = reader.await.map_err(Error::read)??;
     Ok((source, highest))

@@ -10,7 +10,7 @@
 //!
 //! # How to add a source
 //! A module with a `run` that reads rows in batches, makes `service::import::Ready` users of them, hands them to
-//! `service::import::apply_batch` under a name of its own, and adds every row that is not taken over as it stands to
+//! `service::import::Import` (or, where groups are made on the way, `apply_batch`) under a name of its own, and adds every row that is not taken over as it stands to
 //! the [`report::Report`].
 #![warn(missing_docs)]
 
@@ -23,7 +23,7 @@ mod tally;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an import stopped. Batches that were committed before stay: running it again goes on from there.
+/// Why an import stopped. What was committed before stays: running it again goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The source is not there or cannot be read.

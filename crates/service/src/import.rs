@@ -9,6 +9,8 @@ mod pace;
 mod row;
 mod token;
 
+use std::time::Duration;
+
 use domain::audit::{Event, EventKind};
 use domain::group::{GroupId, PermissionId};
 use domain::time::Timestamp;
@@ -30,6 +32,9 @@ pub use token::{RefusedToken, refuse_tokens};
 
 /// Rows of a chunk where many share a transaction: enough to look them up together, few enough to be in the processor's cache.
 const CHUNK: usize = 2_000;
+
+/// How long others may begin to write between two transactions.
+const GAP: Duration = Duration::from_millis(5);
 
 /// One row of another system's user table, already read and checked by the importer.
 #[derive(Clone, Debug)]
@@ -156,7 +161,7 @@ impl<'a> Import<'a> {
     #[must_use]
     pub fn chunk(&self) -> usize {
         match self.app.db.dialect() {
-            Dialect::Sqlite => CHUNK,
+            Dialect::Sqlite => CHUNK.min(self.pace.rows()),
             Dialect::Postgres => self.pace.rows(),
         }
     }
@@ -170,7 +175,7 @@ impl<'a> Import<'a> {
     /// Takes in a chunk. No id may occur twice in it.
     ///
     /// # Errors
-    /// When the database cannot be written; what was not committed before is not stored then.
+    /// When the database cannot be written; what was not committed before is not stored then, and the import is over.
     pub async fn apply(&mut self, rows: &[Ready]) -> Result<Vec<RowOutcome>> {
         if self.dry_run || self.app.db.dialect() == Dialect::Postgres {
             let began = self.app.clock.now();
@@ -200,6 +205,8 @@ impl<'a> Import<'a> {
         let (rows, began) = (open.rows, open.now);
         open.commit(self.app, self.source).await?;
         self.pace.note(rows, began, self.app.clock.now());
+        // A writer in another process, which tries about once a millisecond, gets its turn.
+        tokio::time::sleep(GAP).await;
         Ok(())
     }
 

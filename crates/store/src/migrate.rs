@@ -40,9 +40,9 @@ impl Migration {
     }
 }
 
-/// The list, with the texts of an engine.
+/// The list, with the texts of an engine, and the oldest program that works with the rules on names that it has since 0015.
 macro_rules! migrations {
-    ($engine:literal) => {
+    ($engine:literal, names_since: $names_since:literal) => {
         &[
             Migration::added(1, "initial", text!($engine, "0001_initial")),
             Migration::added(2, "session_list", text!($engine, "0002_session_list")),
@@ -58,7 +58,10 @@ macro_rules! migrations {
             Migration::added(12, "unproved_accounts", text!($engine, "0012_unproved_accounts")),
             Migration::added(13, "account_indexes", text!($engine, "0013_account_indexes")),
             Migration::added(14, "email_index", text!($engine, "0014_email_index")),
-            Migration::added(15, "one_name_index", text!($engine, "0015_one_name_index")),
+            Migration {
+                compatible_from: $names_since,
+                ..Migration::added(15, "one_name_index", text!($engine, "0015_one_name_index"))
+            },
         ]
     };
 }
@@ -69,8 +72,8 @@ macro_rules! text {
     };
 }
 
-const SQLITE: &[Migration] = migrations!("sqlite");
-const POSTGRES: &[Migration] = migrations!("postgres");
+const SQLITE: &[Migration] = migrations!("sqlite", names_since: 15);
+const POSTGRES: &[Migration] = migrations!("postgres", names_since: 1);
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY NOT NULL, \
     name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
@@ -81,7 +84,8 @@ const NOTE: &str =
     "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
 const COMPATIBLE_FROM: &str = "SELECT value FROM meta WHERE key = 'compatible_from'";
 const SET_COMPATIBLE_FROM: &str = "INSERT INTO meta (key, value) VALUES ('compatible_from', ?1) \
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value \
+    WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
 
 /// What to do about pending migrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +159,9 @@ fn migrate_file(path: &Path, known: &'static [Migration], mode: Mode, now: Times
     // A migration may have to rebuild a table that others refer to; the references are checked before it commits.
     sqlite.pragma_update(None, "foreign_keys", false)?;
     sqlite.pragma_update(None, "synchronous", "FULL")?;
+    // What is sorted for an index stays in memory: there may be no other place that we may write to.
+    sqlite.pragma_update(None, "temp_store", "MEMORY")?;
+    sqlite.pragma_update(None, "secure_delete", "FAST")?;
     let mut applied = Vec::new();
     loop {
         let (version, pending) = compare(&sqlite, known)?;
@@ -267,6 +274,8 @@ mod tests {
 
     const ONE: &[Migration] = &[META];
     const THREE: &[Migration] = &[META, PARENT, REBUILT];
+    const FOUR: &[Migration] =
+        &[META, PARENT, REBUILT, Migration::added(4, "step", "CREATE TABLE more (id BIGINT)")];
     const WITH_ORPHANS: &[Migration] = &[META, PARENT, ORPHANS];
     const WITH_BROKEN: &[Migration] = &[META, PARENT, BROKEN];
     const WITH_GAP: &[Migration] = &[META, REBUILT];
@@ -296,7 +305,9 @@ mod tests {
         let report = run(&path, THREE).unwrap();
         assert_eq!(report, Report { applied: vec!["0002_step".into(), "0003_step".into()], version: 3 });
         assert_eq!(compatible_from(&open_plain(&path).unwrap()).unwrap(), 3);
-        // The program from before cannot work with it: the last step says so.
+        // The program from before cannot work with it: the last step says so, and a later one that it could live with changes nothing.
+        assert!(matches!(run(&path, ONE), Err(Error::SchemaTooNew { compatible_from: 3, known: 1 })));
+        assert_eq!(run(&path, FOUR).unwrap().version, 4);
         assert!(matches!(run(&path, ONE), Err(Error::SchemaTooNew { compatible_from: 3, known: 1 })));
     }
 

@@ -46,12 +46,13 @@ impl Pace {
         }
     }
 
-    /// Notes how long a transaction took. One that is not as large as it might have been says little, and changes nothing.
+    /// Notes how long a transaction took. One that is not as large as it might have been says little, unless it took too long.
     pub(super) fn note(&mut self, rows: usize, began: Timestamp, ended: Timestamp) {
-        if rows < self.rows {
+        let took = ended.micros().saturating_sub(began.micros());
+        if rows < self.rows && took <= self.aim {
             return;
         }
-        let took = ended.micros().saturating_sub(began.micros()).max(self.aim / GROWTH);
+        let took = took.max(self.aim / GROWTH);
         let fitting = i64::try_from(rows).unwrap_or(i64::MAX).saturating_mul(self.aim) / took;
         let fitting = usize::try_from(fitting).unwrap_or(self.most);
         self.rows = fitting.clamp(LEAST.min(self.most), self.most);
@@ -102,11 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn a_small_one_says_nothing() {
+    fn a_small_one_says_nothing_unless_it_took_long() {
         let mut pace = Pace::up_to(5_000);
         pace.note(1, Timestamp::from_micros(0), Timestamp::from_micros(1));
-        pace.note(0, Timestamp::from_micros(0), Timestamp::from_micros(i64::MAX));
+        pace.note(1_999, Timestamp::from_micros(0), Timestamp::from_micros(3_000_000));
         assert_eq!(pace.rows(), 2_000);
+        // Three seconds for its rows, and three more for its commit.
+        pace.note(1_800, Timestamp::from_micros(0), Timestamp::from_micros(6_000_000));
+        assert_eq!(pace.rows(), 900);
+        pace.note(0, Timestamp::from_micros(0), Timestamp::from_micros(i64::MAX));
+        assert_eq!(pace.rows(), 500);
         assert_eq!(Pace::up_to(100).rows(), 100);
     }
 }

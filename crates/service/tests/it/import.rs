@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use domain::group::GroupName;
 use domain::session::Jti;
 use domain::time::Timestamp;
@@ -408,4 +410,34 @@ async fn a_dry_run_in_chunks_writes_nothing() {
     }
     import.commit().await.unwrap();
     assert!(service::user::find(&harness.app, "user1").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_elsewhere_gets_turns_while_an_import_runs() {
+    let harness = Harness::new().await;
+    let other = harness.replica(crate::harness::settings()).await.unwrap();
+    harness.register("ann").await;
+    let ann = service::user::find(&harness.app, "ann").await.unwrap().id;
+    let is_over = AtomicBool::new(false);
+    let import = async {
+        let mut import = Import::begin(&harness.app, "django", false).await.unwrap();
+        for chunk in 1..40 {
+            let rows: Vec<_> = (0..100).map(|n| row(chunk * 100 + n, &format!("user{chunk}x{n}"))).collect();
+            import.apply(&ready(&rows)).await.unwrap();
+            import.commit().await.unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+    };
+    let writes = async {
+        let mut meanwhile = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            service::user::disable(&other, ann).await.unwrap();
+            service::user::enable(&other, ann).await.unwrap();
+            meanwhile += 1;
+        }
+        meanwhile
+    };
+    let ((), meanwhile) = tokio::join!(import, writes);
+    assert!(meanwhile > 1, "{meanwhile} turns");
+    assert!(service::user::find(&other, "user39x99").await.is_ok());
 }

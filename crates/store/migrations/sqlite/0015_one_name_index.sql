@@ -3,8 +3,9 @@
 -- (imported ones whose names differ by case alone) are few, and their names have an index of their own. What is left, that one of
 -- these has the exact name of the account that claims its key, is asked before an account is written: SQLite has one writer.
 --
--- SQLite cannot drop a rule of a table, so the table is made anew: some seconds for a million accounts. (A program of the version
--- before works with it, and finds an account by its exact name by reading all of them.)
+-- SQLite cannot drop a rule of a table, so the table is made anew: some seconds for a million accounts, and a hundred bytes of memory for
+-- each. A program of the version before would neither look before it writes, nor find a name without reading all accounts: it refuses this
+-- schema.
 
 CREATE TABLE users_anew (
     id                INTEGER PRIMARY KEY AUTOINCREMENT, -- never issued twice, not even after a delete

@@ -15,7 +15,8 @@ const HAS_TABLE: &str = "SELECT to_regclass('schema_migrations') IS NOT NULL";
 const NOTE: &str =
     "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
 const SET_COMPATIBLE_FROM: &str = "INSERT INTO meta (key, value) VALUES ('compatible_from', $1) \
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value \
+    WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
 
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 
