@@ -77,15 +77,16 @@ impl Edge {
     /// Puts the edge around a router.
     #[must_use]
     pub fn around(router: Router, settings: ServerSettings) -> Self {
-        Self::new(Routes { api: None, others: router }, settings)
+        Self::new(Routes { api: None, others: router }, settings, Arc::default())
     }
 
-    pub(crate) fn new(routes: Routes, settings: ServerSettings) -> Self {
+    /// The same around the routes of the service; requests are counted in `metrics`.
+    pub(crate) fn new(routes: Routes, settings: ServerSettings, metrics: Arc<HttpMetrics>) -> Self {
         Self(Arc::new(Inner {
             routes,
             policy: cors::Policy::new(&settings.cors),
             ids: RequestIds::new(),
-            metrics: Arc::default(),
+            metrics,
             in_flight: AtomicUsize::new(0),
             warned_of_proxy: AtomicBool::new(false),
             settings,

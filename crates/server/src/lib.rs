@@ -43,6 +43,6 @@ mod settings;
 pub use edge::Edge;
 pub use metrics::metrics_router;
 pub use openapi::document as openapi;
-pub use routes::router;
+pub use routes::{admin_router, router};
 pub use serve::serve;
 pub use settings::{Cors, Limits, ServerSettings};

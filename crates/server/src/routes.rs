@@ -1,5 +1,7 @@
 //! Every path of the service.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +18,7 @@ use crate::edge::{Context, Edge};
 use crate::endpoint::Api;
 use crate::error::Error;
 use crate::extract::body::Incoming;
+use crate::metrics::HttpMetrics;
 use crate::settings::ServerSettings;
 
 /// A route, whatever the spelling of its path.
@@ -332,6 +335,17 @@ fn fits(template: &str, path: &str) -> bool {
 /// The service: everything that it answers over HTTP, with everything around it.
 #[must_use]
 pub fn router(app: App, settings: ServerSettings) -> Edge {
+    assemble(app, settings, Arc::default())
+}
+
+/// The same with the routes of administrators, for a listener of their own beside that of `server` (AD-02). Whoever administers also logs in
+/// there. What it answers counts among the requests of `server`.
+#[must_use]
+pub fn admin_router(app: App, server: &Edge) -> Edge {
+    assemble(app, ServerSettings { admin: true, ..server.settings().clone() }, server.metrics())
+}
+
+fn assemble(app: App, settings: ServerSettings, metrics: Arc<HttpMetrics>) -> Edge {
     let api = Api::new(app, settings.clone());
     let mut others = Router::new();
     others = at(others, Route::Sessions, get(session::list));
@@ -369,7 +383,7 @@ pub fn router(app: App, settings: ServerSettings) -> Edge {
         others = others.route("/docs/{file}", get(docs::file));
     }
     let others = others.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-    Edge::new(Routes { others: others.with_state(api.clone()), api: Some(api) }, settings)
+    Edge::new(Routes { others: others.with_state(api.clone()), api: Some(api) }, settings, metrics)
 }
 
 /// The routes of administrators.

@@ -1,16 +1,18 @@
 //! `dev` and `serve`: runs the service until it is told to stop.
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use server::{Cors, Limits, ServerSettings};
+use server::{Cors, Edge, Limits, ServerSettings};
 use service::clock::Clock;
 use service::{App, worker};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::output::print;
@@ -58,14 +60,32 @@ async fn serve(mut config: Config, adopt: Adopt) -> anyhow::Result<()> {
         let (router, stopped) = (server::metrics_router(app.clone(), &router), shutdown.clone());
         tokio::spawn(async move { server::serve(metrics, router, Limits::default(), stopped).await });
     }
+    let administration = administer(&app, &router, config.admin.bind, &shutdown).await?;
     tokio::spawn(leave(app.clone(), config.shutdown_delay, told, shutdown.clone()));
     let worker = tokio::spawn(worker::run(app.clone()));
     // A service does not stop because nobody reads its output.
     _ = print(&start_line(&config, &listener)?);
     let served = server::serve(listener, router, open_files::limits(), shutdown).await;
+    if let Some(administration) = administration {
+        administration.await.context("the listener of administrators failed")?.context("ADMIN_BIND")?;
+    }
     worker.abort();
     close(&app).await;
     served.context("the network failed")
+}
+
+/// Serves the routes of administrators at an address of their own, if they have one.
+async fn administer(
+    app: &App,
+    server: &Edge,
+    address: Option<SocketAddr>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<JoinHandle<io::Result<()>>>> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = listen("ADMIN_BIND", address).await?;
+    let (router, shutdown) = (server::admin_router(app.clone(), server), shutdown.clone());
+    tracing::info!(event = "administration", address = %listener.local_addr()?, "administrators are answered there alone");
+    Ok(Some(tokio::spawn(server::serve(listener, router, Limits::default(), shutdown))))
 }
 
 async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -131,7 +151,7 @@ fn settings(config: &Config) -> ServerSettings {
         },
         trusted_proxies: config.trusted_proxies.clone(),
         docs: config.docs,
-        admin: config.admin.is_on,
+        admin: config.admin.is_on && config.admin.bind.is_none(),
         forward_auth_cookie: config.services.cookie.clone(),
         loopback_hosts_only: config.mode == Mode::Dev,
         ..ServerSettings::default()

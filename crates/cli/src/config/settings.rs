@@ -104,6 +104,8 @@ pub(crate) struct Passwords {
 pub(crate) struct Admin {
     /// Whether their routes are there.
     pub(crate) is_on: bool,
+    /// Where they are, if not beside the others.
+    pub(crate) bind: Option<SocketAddr>,
     /// How long a login lets them change things.
     pub(crate) fresh_login: Duration,
     /// How long an API key may live.
@@ -152,6 +154,7 @@ pub(crate) fn settle(reader: &mut Reader<'_>, needs: Needs) -> Config {
         docs: reader.switch("DOCS"),
         admin: Admin {
             is_on: reader.switch("ADMIN_API"),
+            bind: reader.optional_address("ADMIN_BIND"),
             fresh_login: reader.duration("ADMIN_FRESH_AUTH"),
             api_key_lifetime: reader.duration("API_KEY_MAX_LIFETIME"),
         },
@@ -325,7 +328,11 @@ fn signing_key(reader: &mut Reader<'_>, needs: Needs) -> Option<Secret> {
 }
 
 fn check_dev(config: &Config, problems: &mut Vec<Problem>) {
-    let listeners = [("BIND", Some(config.bind)), ("METRICS_BIND", config.metrics_bind)];
+    let listeners = [
+        ("BIND", Some(config.bind)),
+        ("METRICS_BIND", config.metrics_bind),
+        ("ADMIN_BIND", config.admin.bind),
+    ];
     for (name, address) in listeners {
         let Some(address) = address.filter(|address| !address.ip().is_loopback()) else { continue };
         problems.push(Problem::new(
@@ -348,10 +355,24 @@ fn check_serve(config: &Config, problems: &mut Vec<Problem>) {
             "write it with https://, or give a plain name.",
         ));
     }
-    if config.metrics_bind == Some(config.bind) && config.bind.port() != 0 {
+    let listeners = [
+        ("METRICS_BIND", config.metrics_bind),
+        ("ADMIN_BIND", config.admin.bind),
+        ("BIND", Some(config.bind)),
+    ];
+    for (place, (name, address)) in listeners.iter().enumerate() {
+        let twin = listeners[place + 1..].iter().find(|(_, other)| other == address);
+        if let (Some((other, _)), Some(address)) = (twin, address.filter(|address| address.port() != 0)) {
+            problems.push(Problem::new(
+                format!("{name} and {other} are both {address}."),
+                format!("give {name} a port of its own, on a private address."),
+            ));
+        }
+    }
+    if config.admin.bind.is_some() && !config.admin.is_on {
         problems.push(Problem::new(
-            format!("METRICS_BIND and BIND are both {}.", config.bind),
-            "give the metrics a port of their own, on a private address.",
+            "ADMIN_BIND is set, and the routes of administrators are off.",
+            "set ADMIN_API=on, or leave ADMIN_BIND out.",
         ));
     }
 }

@@ -186,7 +186,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Browsers", &["CORS_ALLOWED_ORIGINS", "DOCS"]),
-    ("Administration", &["ADMIN_API", "ADMIN_FRESH_AUTH", "API_KEY_MAX_LIFETIME"]),
+    ("Administration", &["ADMIN_API", "ADMIN_BIND", "ADMIN_FRESH_AUTH", "API_KEY_MAX_LIFETIME"]),
     (
         "Other services and proxies",
         &["PUBLIC_URL", "STATUS_LIST_TTL", "SERVICE_CREDENTIALS", "FORWARD_AUTH_COOKIE"],
@@ -479,6 +479,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         ("on", "off"),
         "Whether the routes of administrators, below /admin/api/, are there. They take an account that is staff or superuser, and \
          the permissions of each route.",
+    ),
+    row(
+        "ADMIN_BIND",
+        Kind::Address { off: true },
+        "off",
+        "An address and port for the routes of administrators: a listener of their own, to be kept private, at which all other routes \
+         are too, for administrators log in there. At BIND they are not found then.",
     ),
     row(
         "ADMIN_FRESH_AUTH",

@@ -123,7 +123,13 @@ fn bad_configurations_are_refused() {
         (&[("CORS_ALLOWED_ORIGINS", "null")], "does not begin with https://"),
         (&[("TRUSTED_PROXIES", "0.0.0.0/0")], "anybody could then say"),
         (&[("ISSUER", "http://auth.example")], "not https"),
-        (&[("METRICS_BIND", "0.0.0.0:8000")], "are both 0.0.0.0:8000"),
+        (&[("METRICS_BIND", "0.0.0.0:8000")], "METRICS_BIND and BIND are both 0.0.0.0:8000"),
+        (&[("ADMIN_API", "on"), ("ADMIN_BIND", "0.0.0.0:8000")], "ADMIN_BIND and BIND are both 0.0.0.0:8000"),
+        (
+            &[("ADMIN_BIND", "127.0.0.1:9"), ("METRICS_BIND", "127.0.0.1:9")],
+            "METRICS_BIND and ADMIN_BIND are both",
+        ),
+        (&[("ADMIN_BIND", "127.0.0.1:9001")], "set ADMIN_API=on"),
         (&[("HASH_THREADS", "none")], "not a whole number"),
         (&[("COMMIT_BATCH", "0")], "too small"),
         (&[("REVOCATION_BOUND", "2m")], "longer than FEED_MAX_STALENESS"),
@@ -193,8 +199,12 @@ fn all_problems_are_found_at_once() {
 // KY-02: the development mode off loopback.
 #[test]
 fn development_stays_on_this_machine() {
-    for (name, value) in [("BIND", "0.0.0.0:8000"), ("BIND", "[::]:8000"), ("METRICS_BIND", "192.0.2.1:9000")]
-    {
+    for (name, value) in [
+        ("BIND", "0.0.0.0:8000"),
+        ("BIND", "[::]:8000"),
+        ("METRICS_BIND", "192.0.2.1:9000"),
+        ("ADMIN_BIND", "192.0.2.1:9001"),
+    ] {
         let problems = load_from(Mode::Dev, &[(name, value)]).unwrap_err();
         assert!(problems.0[0].what.contains("this machine only"), "{problems}");
     }

@@ -135,6 +135,35 @@ fn metrics_and_documentation_are_where_they_are_asked_for() {
     assert_eq!(running.stop().code, 0);
 }
 
+// AD-02: administration may have a listener of its own, and is nowhere else then.
+#[test]
+fn administration_is_where_it_is_asked_for() {
+    let mut place = Place::production();
+    let [admin, metrics] =
+        [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).map(|free| free.local_addr().unwrap());
+    place.set("ADMIN_API", "on");
+    place.set("ADMIN_BIND", &admin.to_string());
+    place.set("METRICS_BIND", &metrics.to_string());
+    place.set("DOCS", "on");
+    let running = place.start(&["serve"]);
+    let (mut public, mut private) = (running.client(), testkit::http::Client::new(admin));
+    for path in ["/admin/api/users/", "/auth/admin/api/audit/", "/admin/api/bootstrap/"] {
+        assert_eq!(public.get(path).status, 404, "{path}");
+        assert_ne!(private.get(path).status, 404, "{path}");
+    }
+    assert_eq!(private.get("/admin/api/users/").status, 401);
+    for (client, is_told) in [(&mut public, false), (&mut private, true)] {
+        assert_eq!(client.get("/openapi.json").text().contains("/admin/api/users/"), is_told);
+        assert_eq!(client.get("/healthz").status, 200);
+    }
+    let counted = testkit::http::Client::new(metrics).get("/metrics").text();
+    assert!(
+        counted.lines().any(|line| line.contains("/admin/api/users/") && line.contains("401")),
+        "{counted}"
+    );
+    assert_eq!(running.stop().code, 0);
+}
+
 #[test]
 fn healthcheck_asks_the_running_service() {
     let mut place = Place::production();
