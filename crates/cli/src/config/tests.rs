@@ -126,10 +126,10 @@ fn bad_configurations_are_refused() {
         (&[("METRICS_BIND", "0.0.0.0:8000")], "METRICS_BIND and BIND are both 0.0.0.0:8000"),
         (&[("ADMIN_API", "on"), ("ADMIN_BIND", "0.0.0.0:8000")], "ADMIN_BIND and BIND are both 0.0.0.0:8000"),
         (
-            &[("ADMIN_BIND", "127.0.0.1:9"), ("METRICS_BIND", "127.0.0.1:9")],
+            &[("ADMIN_API", "on"), ("ADMIN_BIND", "127.0.0.1:9"), ("METRICS_BIND", "127.0.0.1:9")],
             "METRICS_BIND and ADMIN_BIND are both",
         ),
-        (&[("ADMIN_BIND", "127.0.0.1:9001")], "set ADMIN_API=on"),
+        (&[("ADMIN_BIND", "127.0.0.1:9001")], "the routes of administrators are off"),
         (&[("HASH_THREADS", "none")], "not a whole number"),
         (&[("COMMIT_BATCH", "0")], "too small"),
         (&[("REVOCATION_BOUND", "2m")], "longer than FEED_MAX_STALENESS"),
