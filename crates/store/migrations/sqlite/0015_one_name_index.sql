@@ -3,7 +3,7 @@
 -- (imported ones whose names differ by case alone) are few, and their names have an index of their own. What is left, that one of
 -- these has the exact name of the account that claims its key, is asked before an account is written: SQLite has one writer.
 --
--- SQLite cannot drop a rule of a table, so the table is made anew: some seconds for a million accounts, and a hundred bytes of memory for
+-- SQLite cannot drop a rule of a table, so the table is made anew: a quarter of a minute for a million accounts, and a hundred bytes of memory for
 -- each. A program of the version before would neither look before it writes, nor find a name without reading all accounts: it refuses this
 -- schema.
 
