@@ -22,6 +22,8 @@ use crate::{logs, open_files, start};
 
 /// How long the database may take to close after the last request.
 const CLOSING: Duration = Duration::from_secs(10);
+/// Connections at the same time to a listener of administrators' own: each is an open file that others cannot have.
+const ADMINISTRATORS: usize = 64;
 
 pub(super) fn run(inputs: &Inputs, mode: Mode, adopt: Adopt) -> anyhow::Result<ExitCode> {
     let Loaded { config, warnings } = load(inputs, mode, Needs::Server)?;
@@ -66,12 +68,13 @@ async fn serve(mut config: Config, adopt: Adopt) -> anyhow::Result<()> {
     // A service does not stop because nobody reads its output.
     _ = print(&start_line(&config, &listener)?);
     let served = server::serve(listener, router, open_files::limits(), shutdown).await;
-    if let Some(administration) = administration {
-        administration.await.context("the listener of administrators failed")?.context("ADMIN_BIND")?;
-    }
+    let administered = match administration {
+        Some(running) => running.await.map_err(io::Error::other).flatten(),
+        None => Ok(()),
+    };
     worker.abort();
     close(&app).await;
-    served.context("the network failed")
+    served.and(administered).context("the network failed")
 }
 
 /// Serves the routes of administrators at an address of their own, if they have one.
@@ -85,7 +88,8 @@ async fn administer(
     let listener = listen("ADMIN_BIND", address).await?;
     let (router, shutdown) = (server::admin_router(app.clone(), server), shutdown.clone());
     tracing::info!(event = "administration", address = %listener.local_addr()?, "administrators are answered there alone");
-    Ok(Some(tokio::spawn(server::serve(listener, router, Limits::default(), shutdown))))
+    let limits = Limits { connections: ADMINISTRATORS, ..Limits::default() };
+    Ok(Some(tokio::spawn(server::serve(listener, router, limits, shutdown))))
 }
 
 async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
